@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.paths import expanded, home
 
 FORMAT = "ig-guardrail/adoption/v1"
 FILE = "adoption.json"
@@ -79,9 +80,10 @@ def adoptions_sha256() -> str:
 
 def _models() -> Path:
     chosen, shared = os.environ.get("IG_GUARDRAIL_DATA"), os.environ.get("XDG_DATA_HOME")
-    base = Path(shared) if shared else Path.home() / ".local" / "share"
-    data = Path(chosen).expanduser() if chosen else base / "ig-guardrail"
-    return data / "models"
+    if chosen:
+        return expanded(chosen) / "models"
+    base = Path(shared) if shared else home("IG_GUARDRAIL_DATA") / ".local" / "share"
+    return base / "ig-guardrail" / "models"
 
 
 def _adoption(found: Any, model_sha256: str, numerics: str, heads: Path) -> Adoption:

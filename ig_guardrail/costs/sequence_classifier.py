@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 from ig_guardrail.threads.locks import ForkSafeLock, Home
 
@@ -150,7 +151,7 @@ def model_folder(name: str, where: str, what: str = "classifier", revision: str 
     what  what the model is to its user, for messages
     Raises ModelError if there is neither, and for a revision of a folder, or one that is none.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if revision is not None and (folder.is_dir() or not FORM.fullmatch(revision)):
         raise ModelError(
             f"revision {revision!r:.80} of {what} '{name}' cannot be had",

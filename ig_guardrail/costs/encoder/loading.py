@@ -21,6 +21,7 @@ import numpy as np
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, TokenStates
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 from ig_guardrail.threads.locks import ForkSafeLock
 
@@ -121,7 +122,7 @@ def _packaged(file: PackagedFile, where: str) -> bytes:
 
 def _folder(name: str, base_dir: Path | None, where: str, revision: str | None) -> Path:
     if not _is_hub_name(name):
-        folder = (base_dir or Path()) / Path(name).expanduser()
+        folder = (base_dir or Path()) / expanded(name)
         if folder.is_dir():
             return folder.resolve()
         raise ModelError(

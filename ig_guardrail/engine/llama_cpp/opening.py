@@ -18,6 +18,7 @@ from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.models import EMBEDDED, check_revision
 from ig_guardrail.engine.loading.store import remembered_sha256
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.types import GenerationDefaults
 
 NAME = "llama.cpp"
@@ -70,7 +71,7 @@ def usual_memory() -> int:
 
 
 def _file_of(model: str) -> Path:
-    file = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    file = packed_file() if model == EMBEDDED else expanded(model)
     if file.suffix != SUFFIX or not file.is_file():
         raise ModelError(
             f"'{model}' is no {SUFFIX} file",

@@ -13,6 +13,7 @@ from ig_guardrail.engine.loading.files import file_of
 from ig_guardrail.engine.loading.gguf import SUFFIX
 from ig_guardrail.engine.loading.models import EMBEDDED
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.paths import expanded
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -27,7 +28,7 @@ def window_of(model: str, revision: str | None = None) -> int | None:
     try:
         if model == EMBEDDED:
             return _of_packed(packed_file())
-        path = Path(model).expanduser()
+        path = expanded(model)
         if path.suffix == SUFFIX and path.is_file():
             return _of_packed(path)
         config = file_of(model, "config.json", revision)

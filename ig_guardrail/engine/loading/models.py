@@ -14,6 +14,7 @@ from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sh
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def find_description(model: str, revision: str | None = None) -> tuple[Path, str
     """
     check_revision(model, revision)
     _require_readers(model)
-    if model == EMBEDDED or Path(model).expanduser().exists():
-        found = Path(model).expanduser()
+    if model == EMBEDDED or expanded(model).exists():
+        found = expanded(model)
         return (found, None) if found.is_dir() else (find_files(model, DTYPES[0], None).folder, None)
     folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
     return folder, _commit_of(folder, revision)
@@ -121,7 +122,7 @@ def find_sha256(model: str, folder: Path) -> str | None:
     """
     from ig_guardrail.engine.loading.embedded import packed_file
 
-    packed = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    packed = packed_file() if model == EMBEDDED else expanded(model)
     if packed.suffix == SUFFIX and packed.is_file():
         return remembered_sha256(packed)
     weights = list(folder.glob("*.safetensors"))
@@ -141,7 +142,7 @@ def check_revision(model: str, revision: str | None) -> None:
     """Raises RequestError for a revision of what has none, or for what no revision can be called."""
     if revision is None:
         return
-    if model == EMBEDDED or Path(model).expanduser().exists() or Path(model).suffix == SUFFIX:
+    if model == EMBEDDED or expanded(model).exists() or Path(model).suffix == SUFFIX:
         raise RequestError(
             f"revision '{revision}' of model '{model}' was asked for",
             where="revision",
@@ -165,7 +166,7 @@ def _require_readers(model: str) -> None:
 
 def model_place(model: str) -> str:
     """One spelling for each model: files and folders by their absolute path."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
@@ -175,7 +176,7 @@ def find_files(model: str, dtype: str, revision: str | None) -> ModelFiles:
         from ig_guardrail.engine.loading.embedded import embedded_model
 
         return ModelFiles(model, *embedded_model(dtype))
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if folder.suffix == SUFFIX and folder.is_file():
         return ModelFiles(model, *unpacked(folder, dtype))
     here = folder.is_dir()
@@ -192,7 +193,7 @@ def _commit_of(folder: Path, revision: str | None) -> str | None:
 
 def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
     """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
-    if Path(name).expanduser().is_file():
+    if expanded(name).is_file():
         raise ModelError(
             f"'{name}' is a file, and its name does not end in '{SUFFIX}'",
             where=f"model '{name}'",

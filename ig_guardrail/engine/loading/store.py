@@ -30,6 +30,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.fields.paths import expanded, home
 
 MANIFEST = "manifest.json"
 MARK = "ig-guardrail-unfinished"  # a file in each folder that may be deleted
@@ -42,9 +43,9 @@ def store_folder() -> Path:
     """The folder of the store; it may not exist yet."""
     chosen = os.environ.get("IG_GUARDRAIL_CACHE")
     if chosen:
-        return Path(chosen).expanduser()
+        return expanded(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ig-guardrail"
+    return (Path(base) if base else home("IG_GUARDRAIL_CACHE") / ".cache") / "ig-guardrail"
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
