@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError
-from ig_guardrail.fields.paths import expanded, home
+from ig_guardrail.fields.paths import kept_in
 
 FORMAT = "ig-guardrail/adoption/v1"
 FILE = "adoption.json"
@@ -79,11 +78,7 @@ def adoptions_sha256() -> str:
 
 
 def _models() -> Path:
-    chosen, shared = os.environ.get("IG_GUARDRAIL_DATA"), os.environ.get("XDG_DATA_HOME")
-    if chosen:
-        return expanded(chosen) / "models"
-    base = Path(shared) if shared else home("IG_GUARDRAIL_DATA") / ".local" / "share"
-    return base / "ig-guardrail" / "models"
+    return kept_in("IG_GUARDRAIL_DATA", "XDG_DATA_HOME", ".local/share") / "models"
 
 
 def _adoption(found: Any, model_sha256: str, numerics: str, heads: Path) -> Adoption:

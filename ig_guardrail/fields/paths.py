@@ -13,13 +13,17 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
-def home(setting: str) -> Path:
-    """This user's home. Raises GuardrailError where there is none; `setting` says what can be set instead."""
-    found = expanded("~")
-    if found == Path("~"):
+def kept_in(setting: str, shared: str, below: str) -> Path:
+    """Where the package keeps things: $`setting`, else $`shared`/ig-guardrail, else ~/`below`/ig-guardrail.
+
+    Raises GuardrailError where that takes a home that nobody knows.
+    """
+    chosen, base = os.environ.get(setting), os.environ.get(shared)
+    found = expanded(chosen or f"{base or f'~/{below}'}/ig-guardrail")
+    if str(found).startswith("~"):
         raise GuardrailError(
-            "this user has no home folder",
-            where="HOME",
+            f"'{chosen}' is in a home that nobody knows" if chosen else "this user has no home folder",
+            where=setting if chosen else "HOME",
             why="what is kept from one run to the next lies there",
             fix=f"set HOME, or {setting} to a folder that may be written to",
         )

@@ -30,13 +30,17 @@ def _nobody(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_what_to_set_is_told(ig: Command) -> None:
+def test_what_to_set_is_told(ig: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     for place, setting in (
         (store_folder, "IG_GUARDRAIL_CACHE"),
         (lambda: adoption_folder("0" * 64, "bfloat16"), "IG_GUARDRAIL_DATA"),
     ):
         with pytest.raises(GuardrailError, match=rf"no home folder[\s\S]*set HOME, or {setting} to a folder"):
             place()
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", "~nobody-at-all/cache")
+    with pytest.raises(GuardrailError, match="'~nobody-at-all/cache' is in a home that nobody knows"):
+        store_folder()
+    monkeypatch.delenv("IG_GUARDRAIL_CACHE")
     ran = ig("cache", "list")
     assert (ran.code, "this user has no home folder" in ran.err) == (2, True)
 
