@@ -85,7 +85,7 @@ class Claims:
             raise self._refused(
                 f"it lacks {len(known - here - tied)} of the model's tensors, such as '{min(known - here - tied)}'",
                 "they would be random numbers, and so would the answers be",
-                "download the file again, whole",
+                f"download the file again, whole; or {_ELSEWHERE}",
             )
 
     def _as_llama3(self, config: Any, factors: Sequence[float]) -> dict[str, Any]:
