@@ -44,20 +44,20 @@ class Claims:
     def set_positions(self, config: Any) -> None:
         """Have a `transformers` config read positions as the file says. Raises ModelError where it cannot say so."""
         text = config.get_text_config()
+        whole = text.rope_parameters
+        whole = whole.get("full_attention", whole)  # the other layers of Gemma 3 are not stretched
+        if whole.get("rope_type", "default") != "default":
+            return  # the architecture has positions of its own, which its files repeat
         scaling, factor = self._own("rope.scaling.type"), self._own("rope.scaling.factor")
-        told: dict[str, Any] = {}
         if scaling in ("linear", "yarn") and factor is not None:
-            told = {"rope_type": scaling, "factor": float(factor)}
+            whole |= {"rope_type": scaling, "factor": float(factor)}
             original = self._own("rope.scaling.original_context_length")
-            told |= {"original_max_position_embeddings": original} if original and scaling == "yarn" else {}
+            whole |= {"original_max_position_embeddings": original} if original and scaling == "yarn" else {}
         elif scaling not in (None, "none"):
             raise self._positions(f"by '{scaling}'")
         factors = next((tensor.data for tensor in self._reader.tensors if tensor.name == _FACTORS), None)
         if factors is not None:
-            told = self._as_llama3(text, [float(one) for one in factors.reshape(-1)])
-        whole = text.rope_parameters
-        whole = whole.get("full_attention", whole)  # the other layers of Gemma 3 are not stretched
-        whole.update(told)
+            whole |= self._as_llama3(float(whole["rope_theta"]), [float(one) for one in factors.reshape(-1)])
         turned, size = self._own("rope.dimension_count"), _head_size(text)
         if turned is not None and turned != int(size * whole.get("partial_rotary_factor", 1.0)):
             raise self._positions(f"in {turned} of {size} numbers of a head")
@@ -88,12 +88,12 @@ class Claims:
                 f"download the file again, whole; or {_ELSEWHERE}",
             )
 
-    def _as_llama3(self, config: Any, factors: Sequence[float]) -> dict[str, Any]:
+    def _as_llama3(self, theta: float, factors: Sequence[float]) -> dict[str, Any]:
         """The factors of frequencies as Llama 3's, which is how a config can say them."""
         largest = max(factors, default=1.0)
         if largest <= 1 + _CLOSE and min(factors, default=1.0) >= 1 - _CLOSE:
             return {}
-        theta, count = float(config.rope_parameters["rope_theta"]), len(factors)
+        count = len(factors)
         expected = [_llama3(2 * math.pi * theta ** (place / count), largest) for place in range(count)]
         if any(abs(a - b) > _CLOSE * b for a, b in zip(factors, expected, strict=True)):
             raise self._positions("by factors of its own")
