@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import transformers
 
+from ig_guardrail.engine.loading.gguf import packed_sha256
 from ig_guardrail.engine.loading.models import load_weights
-from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.loading.store import file_sha256, quiet
 from ig_guardrail.errors import ModelError
 from tests.conformance.engine.tiny import tiny_weights
 from tests.conformance.engine.tiny_gguf import write_tiny
@@ -147,6 +148,17 @@ def test_its_header_is_read_once_whoever_asks_and_the_reader_of_others_stays(
         load_weights(str(packed(tmp_path)), "cpu", "bfloat16")
     assert len(read) == 1
     assert gguf.GGUFReader is usual
+
+
+def test_the_hash_of_a_split_file_is_over_all_its_parts(tmp_path: Path) -> None:
+    first, second = (tmp_path / f"a[b]-0000{part}-of-00002.gguf" for part in (1, 2))
+    first.write_bytes(b"one")
+    second.write_bytes(b"two")
+    known = packed_sha256(first)
+    second.write_bytes(b"TWO")
+    assert packed_sha256(first) != known
+    first.rename(tmp_path / "whole.gguf")
+    assert packed_sha256(tmp_path / "whole.gguf") == file_sha256(tmp_path / "whole.gguf")
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.pretokenize import cut_as
-from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
+from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet, remembered_sha256, store_folder
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
@@ -25,7 +26,17 @@ if TYPE_CHECKING:
 
 SUFFIX = ".gguf"
 LAYOUT = 3  # of unpacked folders: those of an earlier one are made again
+_FIRST = re.compile(r"(.+)-00001-of-(\d{5})")  # the name of a split file's first part
 _DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
+
+
+def packed_sha256(packed: Path) -> str:
+    """SHA-256 (hex) of a GGUF file; over all parts of one that is split, which llama.cpp reads by its first."""
+    first = _FIRST.fullmatch(packed.stem)
+    if first is None:
+        return remembered_sha256(packed)
+    names = (f"{first[1]}-{part:05}-of-{first[2]}{SUFFIX}" for part in range(1, int(first[2]) + 1))
+    return files_sha256(file for file in map(packed.with_name, names) if file.is_file())
 
 
 def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:

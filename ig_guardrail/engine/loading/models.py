@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.folder import UNQUANTISED, ModelFolder
-from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
+from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256, unpacked
 from ig_guardrail.engine.loading.loaded import Registry
-from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sha256
+from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
@@ -124,7 +124,7 @@ def find_sha256(model: str, folder: Path) -> str | None:
 
     packed = packed_file() if model == EMBEDDED else expanded(model)
     if packed.suffix == SUFFIX and packed.is_file():
-        return remembered_sha256(packed)
+        return packed_sha256(packed)
     weights = list(folder.glob("*.safetensors"))
     return files_sha256(weights) if weights else None
 
