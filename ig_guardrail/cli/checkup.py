@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ig_guardrail.errors import GuardrailError
+from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.extras import EXTRAS, command, missing, require
 
 CheckState: TypeAlias = Literal["ok", "note", "missing"]
@@ -73,6 +73,7 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     commit = f", commit {facts.revision}" if facts.revision else ""
     yield Finding("model", "ok", f"{model}{commit}, in {facts.folder}")
     yield Finding("engine", "ok", f"{kind.name}: {kind.about}")
+    yield from _files(model)
     yield _window(facts.context, context)
     set_by_makers = facts.defaults.known()
     said = ", ".join(f"{name} {value:g}" for name, value in set_by_makers.items()) or "its makers set nothing"
@@ -101,6 +102,23 @@ def _adopted(model: str, folder: Path) -> Iterator[Finding]:
     if sha256 is not None and not kept and model != EMBEDDED:
         fix = f"`ig-guardrail adopt {model}` sets thresholds on it, and can train heads for it"
         yield Finding("adopted", "note", "not yet", fix)
+
+
+def _files(model: str) -> Iterator[Finding]:
+    """Whether the weights in a folder are whole, as far as the beginnings of their files tell."""
+    from ig_guardrail.engine.loading.folder import ModelFolder
+    from ig_guardrail.fields.paths import expanded
+
+    folder = ModelFolder(expanded(model), f"model '{model}'")
+    if not folder.path.is_dir():
+        return
+    try:
+        folder.require_weights()
+        folder.require_numbers()
+    except ModelError as error:
+        yield Finding("weights", "missing", f"{error.what}: {error.why}", error.fix)
+    else:
+        yield Finding("weights", "ok", "safetensors, whole")
 
 
 def _window(reads: int | None, cap: int | None) -> Finding:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.paths import kept_in
 
 FORMAT = "ig-guardrail/adoption/v1"
 FILE = "adoption.json"
@@ -78,10 +78,7 @@ def adoptions_sha256() -> str:
 
 
 def _models() -> Path:
-    chosen, shared = os.environ.get("IG_GUARDRAIL_DATA"), os.environ.get("XDG_DATA_HOME")
-    base = Path(shared) if shared else Path.home() / ".local" / "share"
-    data = Path(chosen).expanduser() if chosen else base / "ig-guardrail"
-    return data / "models"
+    return kept_in("IG_GUARDRAIL_DATA", "XDG_DATA_HOME", ".local/share") / "models"
 
 
 def _adoption(found: Any, model_sha256: str, numerics: str, heads: Path) -> Adoption:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ig_guardrail.errors import CostFailure, ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 from ig_guardrail.threads.locks import ForkSafeLock, Home
 
@@ -125,7 +126,7 @@ def load_sequence_classifier(name: str, device: str, where: str, revision: str |
         model, found = AutoModelForSequenceClassification.from_pretrained(
             folder, use_safetensors=True, output_loading_info=True, **how
         )
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except Exception as error:  # readers of odd files raise what they like
         raise _unfit(name, where, brief(error)) from error
     lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
     if lacking:
@@ -150,7 +151,7 @@ def model_folder(name: str, where: str, what: str = "classifier", revision: str 
     what  what the model is to its user, for messages
     Raises ModelError if there is neither, and for a revision of a folder, or one that is none.
     """
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if revision is not None and (folder.is_dir() or not FORM.fullmatch(revision)):
         raise ModelError(
             f"revision {revision!r:.80} of {what} '{name}' cannot be had",

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ig_guardrail.budget import EXACT, NOTHING
 from ig_guardrail.errors import LedgerError
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.ledger.rows import account_name, charged, settled_until, total, written_cost
 from ig_guardrail.ledger.session import LedgerEntry, Limit
 
@@ -57,7 +58,7 @@ class SQLiteLedger:
 
         Raises LedgerError if it cannot be used, or is another program's.
         """
-        self.path = Path(path).expanduser()
+        self.path = expanded(path)
         with self._errors():
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

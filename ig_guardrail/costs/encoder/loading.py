@@ -21,6 +21,7 @@ import numpy as np
 from ig_guardrail.costs.encoder.sentences import SentenceEncoder, TokenStates
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 from ig_guardrail.threads.locks import ForkSafeLock
 
@@ -121,7 +122,7 @@ def _packaged(file: PackagedFile, where: str) -> bytes:
 
 def _folder(name: str, base_dir: Path | None, where: str, revision: str | None) -> Path:
     if not _is_hub_name(name):
-        folder = (base_dir or Path()) / Path(name).expanduser()
+        folder = (base_dir or Path()) / expanded(name)
         if folder.is_dir():
             return folder.resolve()
         raise ModelError(
@@ -225,7 +226,7 @@ def _transformer(name: str, folder: Path, where: str) -> TokenStates:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
+    except Exception as error:  # readers of odd files raise what they like
         raise _unfit(name, where, brief(error)) from error
     lacking = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
     if lacking:

@@ -193,12 +193,10 @@ class AnswerDraft:
             self.end(finish)
 
     def end(self, finish: Finish) -> None:
-        """End the answer here; a character that was begun becomes U+FFFD."""
+        """End the answer here; of a character that was begun and not completed nothing is shown."""
         if self._thoughts is not None and isinstance(self.held, ThoughtHeld):
             text, held = self._thoughts.flush(self.held)
             self._write(text, held.thought)
-        else:
-            self._write(self._language.detokenizer.flush(self.held), self.thought)
         self.held = Held()
         self.finish = finish if self._cut is None else "stop"
 

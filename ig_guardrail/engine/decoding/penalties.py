@@ -57,7 +57,7 @@ def said_tokens(prompt: Sequence[int], answers: Sequence[Sequence[int]], logits:
     size, device = logits.shape[-1], logits.device
     held = torch.zeros(size, dtype=torch.bool, device=device)
     held[torch.tensor(prompt, device=device)] = True
-    counts = torch.zeros(len(answers), size, device=device)
+    counts = torch.zeros(len(answers), size, dtype=torch.float32, device=device)
     for row, ids in zip(counts, answers, strict=True):
-        row.index_add_(0, torch.tensor(ids, dtype=torch.long, device=device), torch.ones(len(ids), device=device))
+        row.index_add_(0, torch.tensor(ids, dtype=torch.long, device=device), row.new_ones(len(ids)))
     return SaidTokens(held, counts)

@@ -43,7 +43,8 @@ def bias_of(pairs: Iterable[tuple[int, float]], device: torch.device) -> LogitBi
         total[token] = total.get(token, 0.0) + value
     if not total:
         return None
-    return LogitBias(torch.tensor(list(total), device=device), torch.tensor(list(total.values()), device=device))
+    values = torch.tensor(list(total.values()), dtype=torch.float32, device=device)
+    return LogitBias(torch.tensor(list(total), device=device), values)
 
 
 class Formed(Protocol):

@@ -13,11 +13,11 @@ from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
 from ig_guardrail.engine.loading.embedded import packed_file
 from ig_guardrail.engine.loading.facts import ModelFacts, template_facts
-from ig_guardrail.engine.loading.gguf import SUFFIX
+from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.models import EMBEDDED, check_revision
-from ig_guardrail.engine.loading.store import remembered_sha256
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.types import GenerationDefaults
 
 NAME = "llama.cpp"
@@ -70,7 +70,7 @@ def usual_memory() -> int:
 
 
 def _file_of(model: str) -> Path:
-    file = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    file = packed_file() if model == EMBEDDED else expanded(model)
     if file.suffix != SUFFIX or not file.is_file():
         raise ModelError(
             f"'{model}' is no {SUFFIX} file",
@@ -82,7 +82,7 @@ def _file_of(model: str) -> Path:
 
 
 def _load(file: Path, name: str, threads: int, memory: int) -> LlamaCppEngine:
-    return LlamaCppEngine(GgufModel(file, name), remembered_sha256(file), threads, memory << 20)
+    return LlamaCppEngine(GgufModel(file, name), packed_sha256(file), threads, memory << 20)
 
 
 def _check(choice: EngineChoice) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ from ig_guardrail.engine.loading.files import file_of
 from ig_guardrail.engine.loading.gguf import SUFFIX
 from ig_guardrail.engine.loading.models import EMBEDDED
 from ig_guardrail.errors import ModelError
+from ig_guardrail.fields.paths import expanded
 
 _NUMBERS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
@@ -26,18 +28,26 @@ def window_of(model: str, revision: str | None = None) -> int | None:
     try:
         if model == EMBEDDED:
             return _of_packed(packed_file())
-        path = Path(model).expanduser()
+        path = expanded(model)
         if path.suffix == SUFFIX and path.is_file():
             return _of_packed(path)
         config = file_of(model, "config.json", revision)
-        return None if config is None else _of_config(json.loads(config.read_text()))
+        return None if config is None else context_of(json.loads(config.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, struct.error, ModelError):
         return None
 
 
-def _of_config(config: dict[str, Any]) -> int | None:
-    """What config.json says; models that also see keep what they read in a part of its own."""
-    return _number({**config, **config.get("text_config", {})}.get("max_position_embeddings"))
+def context_of(config: Mapping[str, Any]) -> int | None:
+    """What config.json says; models that also see keep what they read in a part of its own.
+
+    Where YaRN stretches positions, `max_position_embeddings` may be what was read before.
+    """
+    said = {**config, **(config.get("text_config") or {})}
+    rope = said.get("rope_parameters") or said.get("rope_scaling") or {}
+    original, factor = _number(rope.get("original_max_position_embeddings")), rope.get("factor")
+    stretched = "yarn" in (rope.get("rope_type"), rope.get("type")) and original and isinstance(factor, int | float)
+    read = _number(said.get("max_position_embeddings"))
+    return max(read or 0, int(original * factor)) if stretched and original and factor else read
 
 
 def _of_packed(path: Path) -> int | None:

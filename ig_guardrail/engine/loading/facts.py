@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.loading.folder import ModelFolder
 from ig_guardrail.engine.loading.generation import read_defaults
-from ig_guardrail.engine.loading.models import find_description
+from ig_guardrail.engine.loading.models import find_description, unreadable
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
+from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
 from ig_guardrail.engine.text.tool_probe import tool_format_of
-from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.errors import GuardrailError
 from ig_guardrail.types import GenerationDefaults, Role, ToolFormat
 
 _CONVERSATIONS: Mapping[str, tuple[Role, ...]] = {
@@ -71,19 +73,23 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
     """The facts of a model, named as `load_engine` takes it.
 
     A packed file is unpacked for it, and what is missing of a hub model is fetched, but for its weights.
-    Raises ModelError for what cannot be had or read, or has no sound chat template; RequestError for a bad revision.
+    Raises ModelError for what could not be loaded, as far as files tell; RequestError for a bad revision.
     """
+    from ig_guardrail.engine.loading.fitness import shape_of
+
     folder, commit = find_description(model, revision)
+    where = f"model '{model}'"
+    ModelFolder(folder, where).require_model()
     try:
         with quiet():
+            config = config_in(folder)
+            shape_of(config, where)
             tokenizer, named = tokenizer_in(folder), named_ends(folder)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(
-            f"the model's files cannot be read: {brief(error)}",
-            where=f"model '{model}'",
-            why="a model needs config.json and a tokenizer in its folder",
-            fix=f"check {folder}",
-        ) from error
+            require_sound(tokenizer, where, config.get_text_config().vocab_size)
+    except GuardrailError:
+        raise
+    except Exception as error:  # readers of odd files raise what they like
+        raise unreadable(model, folder, error) from error
     template = template_facts(tokenizer)
     ends = end_tokens(tokenizer, named, template.tools)
     return ModelFacts(
@@ -115,14 +121,20 @@ def tokenizer_in(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
+def config_in(folder: Path) -> Any:
+    """The `transformers` config in a folder."""
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
 def named_ends(folder: Path) -> Any:
     """What the generation settings name, which `transformers` takes from the model's config where they are missing."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
     if (folder / "generation_config.json").is_file():
         return GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return GenerationConfig.from_model_config(config).eos_token_id
+    return GenerationConfig.from_model_config(config_in(folder)).eos_token_id
 
 
 def _takes(tokenizer: Any, roles: tuple[Role, ...]) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from ig_guardrail.fields.paths import expanded
+
 
 def file_of(model: str, name: str, revision: str | None = None) -> Path | None:
     """The file `name` of a model, named as `load_engine` takes it; None where it is not on this machine.
 
     None for packed files too, which keep what they say in their head.
     """
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if folder.is_dir():
         return folder / name if (folder / name).is_file() else None
     if folder.is_file() or importlib.util.find_spec("huggingface_hub") is None:

@@ -30,9 +30,10 @@ def generation_defaults(config: Mapping[str, Any], model: str) -> GenerationDefa
             found[name] = value
         else:
             least, most = SAMPLING_RANGES[name]
+            lowest = f"from {least:g}" if least == 0 or least > 1e-9 else "above 0, up"
             warnings.warn(
                 f"model '{model}': {_FILE} says that {name} is {value!r:.40}\n"
-                f"  why: it is left out, since {name} is a number from {least:g} to {most:g}\n"
+                f"  why: it is left out, since {name} is a number {lowest} to {most:g}\n"
                 f"  fix: give `{name}`, or correct the file",
                 stacklevel=2,
             )

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.pretokenize import cut_as
-from ig_guardrail.engine.loading.store import made_once, quiet, remembered_sha256, store_folder
-from ig_guardrail.engine.text.chat import require_template
+from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet, remembered_sha256, store_folder
+from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
 
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
     from gguf import GGUFReader
 
 SUFFIX = ".gguf"
-LAYOUT = 2  # of unpacked folders: those of an earlier one are made again
+LAYOUT = 3  # of unpacked folders: those of an earlier one are made again
+_FIRST = re.compile(r"(.+)-00001-of-(\d{5})")  # the name of a split file's first part
 _DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
+
+
+def packed_sha256(packed: Path) -> str:
+    """SHA-256 (hex) of a GGUF file; over all parts of one that is split, which llama.cpp reads by its first."""
+    first = _FIRST.fullmatch(packed.stem)
+    if first is None:
+        return remembered_sha256(packed)
+    names = (f"{first[1]}-{part:05}-of-{first[2]}{SUFFIX}" for part in range(1, int(first[2]) + 1))
+    return files_sha256(file for file in map(packed.with_name, names) if file.is_file())
 
 
 def unpacked(packed: Path, dtype: str) -> tuple[Path, str]:
@@ -50,11 +61,14 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     """
     require("embedded", by=f"model file {packed.name}", where="model")
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    from ig_guardrail.engine.loading.fitness import require_whole, shape_of
+    from ig_guardrail.engine.loading.gguf_claims import Claims
     from ig_guardrail.engine.loading.gguf_header import read_once
 
     auto: Any = AutoModelForCausalLM
+    where = f"model file {packed.name}"
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
     watched = sys.stderr.isatty()
     if watched:
@@ -63,10 +77,17 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     with quiet(), contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
         try:
             with read_once(packed) as reader:
+                claims = Claims(reader, where)
+                claims.require_one_file()
                 tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
-                require_template(tokenizer, f"model file {packed.name}")
+                require_sound(tokenizer, where)
                 _try_each_kind(reader)
-                unpacked = auto.from_pretrained(packed.parent, dtype=torch.float32, **source)
+                config = AutoConfig.from_pretrained(packed.parent, **source)
+                claims.require_tensors(shape_of(config, where))
+                claims.set_positions(config)
+                told = {"config": config, "dtype": torch.float32, "output_loading_info": True}
+                unpacked, found = auto.from_pretrained(packed.parent, **told, **source)
+                require_whole(found, where)
                 name = _cutting_of(reader)
         except ModelError:
             raise

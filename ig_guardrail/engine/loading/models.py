@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ig_guardrail.engine.loading.gguf import SUFFIX, unpacked
+from ig_guardrail.engine.loading.folder import UNQUANTISED, ModelFolder
+from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256, unpacked
 from ig_guardrail.engine.loading.loaded import Registry
-from ig_guardrail.engine.loading.store import files_sha256, quiet, remembered_sha256
-from ig_guardrail.engine.text.chat import require_template
-from ig_guardrail.errors import ModelError, RequestError, brief
+from ig_guardrail.engine.loading.store import files_sha256, quiet
+from ig_guardrail.engine.text.soundness import require_sound
+from ig_guardrail.errors import GuardrailError, ModelError, RequestError, brief
 from ig_guardrail.extras import LOCAL, require
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 
 if TYPE_CHECKING:
@@ -76,8 +78,10 @@ def load_weights(model: str, device: str, numerics: str, revision: str | None = 
     source = find_files(model, UNROUNDED if quantized else numerics, revision)
     try:
         loaded, tokenizer = _load(source, device, "auto" if quantized else numerics)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise _unreadable(source, error) from error
+    except GuardrailError:
+        raise
+    except Exception as error:  # readers of odd files raise what they like
+        raise unreadable(model, source.folder, error) from error
     if quantized:
         quantize(loaded)
     return Weights(model, source.sha256, loaded, tokenizer, quantized, source.revision)
@@ -89,12 +93,12 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     _require_readers(model)
     from transformers import AutoTokenizer
 
-    source = find_files(model, DTYPES[0], revision)
+    folder, _ = find_description(model, revision)
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise _unreadable(source, error) from error
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # readers of odd files raise what they like
+        raise unreadable(model, folder, error) from error
 
 
 def find_description(model: str, revision: str | None = None) -> tuple[Path, str | None]:
@@ -104,8 +108,8 @@ def find_description(model: str, revision: str | None = None) -> tuple[Path, str
     """
     check_revision(model, revision)
     _require_readers(model)
-    if model == EMBEDDED or Path(model).expanduser().exists():
-        found = Path(model).expanduser()
+    if model == EMBEDDED or expanded(model).exists():
+        found = expanded(model)
         return (found, None) if found.is_dir() else (find_files(model, DTYPES[0], None).folder, None)
     folder = _downloaded(model, revision, [*HUB_EXTRAS, "*.safetensors"])
     return folder, _commit_of(folder, revision)
@@ -118,9 +122,9 @@ def find_sha256(model: str, folder: Path) -> str | None:
     """
     from ig_guardrail.engine.loading.embedded import packed_file
 
-    packed = packed_file() if model == EMBEDDED else Path(model).expanduser()
+    packed = packed_file() if model == EMBEDDED else expanded(model)
     if packed.suffix == SUFFIX and packed.is_file():
-        return remembered_sha256(packed)
+        return packed_sha256(packed)
     weights = list(folder.glob("*.safetensors"))
     return files_sha256(weights) if weights else None
 
@@ -138,7 +142,7 @@ def check_revision(model: str, revision: str | None) -> None:
     """Raises RequestError for a revision of what has none, or for what no revision can be called."""
     if revision is None:
         return
-    if model == EMBEDDED or Path(model).expanduser().exists() or Path(model).suffix == SUFFIX:
+    if model == EMBEDDED or expanded(model).exists() or Path(model).suffix == SUFFIX:
         raise RequestError(
             f"revision '{revision}' of model '{model}' was asked for",
             where="revision",
@@ -162,7 +166,7 @@ def _require_readers(model: str) -> None:
 
 def model_place(model: str) -> str:
     """One spelling for each model: files and folders by their absolute path."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     return model if model == EMBEDDED or not path.exists() else str(path.resolve())
 
 
@@ -172,13 +176,13 @@ def find_files(model: str, dtype: str, revision: str | None) -> ModelFiles:
         from ig_guardrail.engine.loading.embedded import embedded_model
 
         return ModelFiles(model, *embedded_model(dtype))
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if folder.suffix == SUFFIX and folder.is_file():
         return ModelFiles(model, *unpacked(folder, dtype))
-    if folder.is_dir():
-        return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")))
-    folder = _downloaded(model, revision, HUB_EXTRAS)
-    commit = _commit_of(folder, revision)
+    here = folder.is_dir()
+    folder = folder if here else _downloaded(model, revision, HUB_EXTRAS)
+    ModelFolder(folder, f"model '{model}'").require_weights()
+    commit = None if here else _commit_of(folder, revision)
     return ModelFiles(model, folder, files_sha256(folder.glob("*.safetensors")), commit)
 
 
@@ -189,6 +193,13 @@ def _commit_of(folder: Path, revision: str | None) -> str | None:
 
 def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
     """The hub cache's folder of a model; what is missing is fetched, with a progress bar."""
+    if expanded(name).is_file():
+        raise ModelError(
+            f"'{name}' is a file, and its name does not end in '{SUFFIX}'",
+            where=f"model '{name}'",
+            why="of files, only GGUF files are models; what has safetensors weights is a folder",
+            fix=f"name the folder that the file lies in; or, of a GGUF file, let its name end in '{SUFFIX}'",
+        )
     file = Path(name).suffix == SUFFIX
     if name.startswith(".") or file or not _HUB_NAME.fullmatch(name):
         raise ModelError(
@@ -213,15 +224,23 @@ def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
 
 def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    from ig_guardrail.engine.loading.fitness import require_whole, shape_of
+
+    auto: Any = AutoModelForCausalLM
+    where = f"model '{source.name}'"
     local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    ModelFolder(source.folder, where).require_numbers()
     with quiet():
+        config = AutoConfig.from_pretrained(source.folder, **local)
+        shape_of(config, where)
         tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
-        require_template(tokenizer, f"model '{source.name}'")
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source.folder, dtype=getattr(torch, dtype, dtype), use_safetensors=True, **local
-        )
+        require_sound(tokenizer, where, config.get_text_config().vocab_size)
+        told = {"dtype": getattr(torch, dtype, dtype), "use_safetensors": True}
+        told |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # what does not fit is told below
+        model, found = auto.from_pretrained(source.folder, **told, **local)
+    require_whole(found, where)
     return model.to(device).eval(), tokenizer
 
 
@@ -267,10 +286,15 @@ def _check_choice(name: str, given: str, known: tuple[str, ...], why: str) -> No
         raise RequestError(f"{name} is '{given}'", where=name, why=why, fix=f"use one of: {', '.join(known)}")
 
 
-def _unreadable(source: ModelFiles, error: Exception) -> ModelError:
-    return ModelError(
-        f"the model cannot be loaded: {brief(error)}",
-        where=f"model '{source.name}'",
-        why="a model needs config.json, a tokenizer and safetensors weights, all in one folder",
-        fix=f"check {source.folder}",
-    )
+def unreadable(name: str, folder: Path, error: Exception) -> ModelError:
+    """What is told where `transformers` could not read a model's files."""
+    what, where, fix = f"the model cannot be loaded: {brief(error)}", f"model '{name}'", f"check {folder}"
+    why = "a model needs config.json, a tokenizer and safetensors weights, all in one folder"
+    if isinstance(error, ImportError):
+        why, fix = "its files say that it is read by what is not installed", f"install that; or {UNQUANTISED}"
+    if "trust_remote_code" in str(error):
+        what = "the model is made of code of its own, which came with its files and is not run"
+        why = "such code can do anything, and no search could be had with a model that nothing is known of"
+        fix = "use a model of an architecture that `transformers` has; or have a server run this one, with engine "
+        fix += "'openai_compatible'"
+    return ModelError(what, where=where, why=why, fix=fix)

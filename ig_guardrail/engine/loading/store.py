@@ -30,6 +30,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from ig_guardrail.errors import ModelError, brief
+from ig_guardrail.fields.paths import kept_in
 
 MANIFEST = "manifest.json"
 MARK = "ig-guardrail-unfinished"  # a file in each folder that may be deleted
@@ -40,11 +41,7 @@ _SETTLED_S = 2.0  # a file that was changed within this time may be changed agai
 
 def store_folder() -> Path:
     """The folder of the store; it may not exist yet."""
-    chosen = os.environ.get("IG_GUARDRAIL_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ig-guardrail"
+    return kept_in("IG_GUARDRAIL_CACHE", "XDG_CACHE_HOME", ".cache")
 
 
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
+from ig_guardrail.engine.loading.context_window import context_of
 from ig_guardrail.engine.loading.generation import generation_defaults
 from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.endings import end_tokens
@@ -52,7 +53,7 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
         numerics=weights.numerics,
         device=str(weights.model.device),
         layers=config.num_hidden_layers,
-        context=config.max_position_embeddings,
+        context=context_of(config.to_dict()) or 0,
         protected=language.protected(weights.tokenizer.get_vocab().values()),
         language=language.sha256,
         defaults=generation_defaults(weights.model.generation_config.to_diff_dict(), weights.name),
@@ -77,4 +78,5 @@ def token_vocabulary(
     format = tool_format_of(tokenizer) if tokenizer.chat_template else OUR_FORMAT
     detokenizer = detokenizer_of(tokenizer, markers_of(format) if format.native else ())
     reader = None if thoughts is None else thought_reader_of(tokenizer, thoughts, detokenizer, format, size)
-    return TokenVocabulary(detokenizer, end_tokens(tokenizer, named, format), size, reader)
+    ends = frozenset(end for end in end_tokens(tokenizer, named, format) if end < size)
+    return TokenVocabulary(detokenizer, ends, size, reader)

@@ -1,9 +1,10 @@
 """Tokens to text, one at a time and exactly: constant work per token, whole characters only.
 
 Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece ones (Llama 2, Gemma, Mistral) both spell a token
-as bytes. Bytes that do not yet make a character are held back; what can never become one is U+FFFD. The text at the end
-of an answer equals `tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)`; the one
-exception are SentencePiece byte tokens that are not UTF-8, where that call may take back characters it gave before.
+as bytes. Bytes that do not yet make a character are held back; what can never become one is U+FFFD. The text of an
+answer equals `tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)` but for a character
+that is begun at its end and was cut there, of which nothing is shown; and for SentencePiece byte tokens that are not
+UTF-8, where that call may take back characters it gave before.
 """
 
 from __future__ import annotations
@@ -48,10 +49,6 @@ class Detokenizer:
         else:
             begun = held.begun
         return text, Held(data[used:], begun)
-
-    def flush(self, held: Held) -> str:
-        """What remains at the end of an answer: U+FFFD for a character that was never completed."""
-        return held.data.decode("utf-8", "replace")
 
     def sha256(self, size: int) -> str:
         """Names what the tokens 0 to `size` - 1 spell; those that spell nothing do not count."""

@@ -16,10 +16,10 @@ def end_tokens(tokenizer: Any, named: int | Sequence[int] | None, format: ToolFo
     Settings that name several are taken at their word; to one alone comes the end of a turn in the chat template. What
     ends an answer with a call, in the `format` of the model's calls, does so whatever settings say.
     """
-    several = [named] if named is None or isinstance(named, int) else list(named)
+    several = list(named) if isinstance(named, list | tuple) else [named]
     closing = None if len(several) > 1 else end_of_turn(tokenizer)
     ends = (*several, tokenizer.eos_token_id, closing)
-    return frozenset(end for end in ends if end is not None) | end_of_calls(tokenizer, format)
+    return frozenset(end for end in ends if type(end) is int and end >= 0) | end_of_calls(tokenizer, format)
 
 
 def end_of_calls(tokenizer: Any, format: ToolFormat) -> frozenset[int]:

@@ -102,8 +102,7 @@ class ThoughtReader:
 
     def flush(self, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """What remains at the end of an answer, and where it leaves the thought."""
-        text = held.waiting + self.detokenizer.flush(Held(held.data, held.begun))
-        kept = self._clean(text.rstrip() if held.phase == "thought" else text)
+        kept = self._clean(held.waiting.rstrip() if held.phase == "thought" else held.waiting)
         grown = len(kept) if held.phase == "thought" else 0
         thought = replace(held.thought, characters=held.thought.characters + grown)
         return kept, replace(held, data=b"", waiting="", thought=thought)

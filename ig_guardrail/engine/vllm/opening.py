@@ -22,7 +22,7 @@ from ig_guardrail.engine.loading.models import (
     numerics_of,
 )
 from ig_guardrail.engine.loading.store import quiet
-from ig_guardrail.engine.text.chat import require_template
+from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.engine.vllm.engine import EventLoop, VllmEngine
 from ig_guardrail.engine.vllm.model_files import read_text
@@ -207,7 +207,7 @@ async def _start(home: EventLoop, choice: EngineChoice, files: ModelFiles, numer
     options.pop(LAYERS, None)
     config = _config(files, choice.model)
     text = read_text(files.folder, config.vocab_size)
-    require_template(text.tokenizer, f"model '{choice.model}'")
+    require_sound(text.tokenizer, f"model '{choice.model}'")
     _check_layers(layers, config.num_hidden_layers)
     ear = Ear()
     llm: Any = None

@@ -13,17 +13,20 @@ from tests.conformance.engine.tiny import MERGES, TEMPLATE, tiny_tokenizer
 WIDTH, INNER, LAYERS, HEADS, SHARED = 64, 96, 3, 4, 2
 
 
-def write_tiny(file: Path, context: int = 160, seed: int = 0, packed: bool = False) -> Path:
+def write_tiny(
+    file: Path, context: int = 160, seed: int = 0, packed: bool = False, writer: gguf.GGUFWriter | None = None
+) -> Path:
     """A model of the shape of Llama; the template's last token ends an answer.
 
     packed: matrices in 8 bits, of which llama.cpp gives a row the same bits alone and among others; else in float32
+    writer: one of its own, which may write otherwise than it is told
     """
     tokenizer = tiny_tokenizer()
     size = len(tokenizer)
     names = tokenizer.convert_ids_to_tokens(range(size))
     special = set(tokenizer.added_tokens_decoder)
     kinds = (gguf.TokenType.NORMAL, gguf.TokenType.CONTROL)
-    writer = gguf.GGUFWriter(file, "llama")
+    writer = writer or gguf.GGUFWriter(file, "llama")
     writer.add_context_length(context)
     writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)

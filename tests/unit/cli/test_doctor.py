@@ -55,7 +55,7 @@ def test_it_exits_2_and_tells_what_to_do_when_something_is_missing(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A model without weights, whose template knows no tools' turns, and whose makers speak."""
+    """A model whose template knows no tools' turns, and whose makers speak."""
     weights = tiny_weights(context=512)
     weights.tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}"
@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
     )
     place = tmp_path / "tiny"
     with quiet():
-        weights.model.config.save_pretrained(place)
+        weights.model.save_pretrained(place)
         weights.tokenizer.save_pretrained(place)
     (place / "generation_config.json").write_text('{"temperature": 0.6, "top_k": 20, "eos_token_id": 7}')
     return place
@@ -81,7 +81,25 @@ def test_a_model_s_files_are_told_without_its_weights(folder: Path) -> None:
     assert found["sampling"] == "temperature 0.6, top_k 20; ours: top_p 0.95, min_p 0, repetition_penalty 1"
     assert found["end tokens"] == "(, <|shut|>, <|note|>"
     assert found["chat template"].endswith("roles user, system, assistant, speaks of tools, enable_thinking")
-    assert {finding.state for finding in told(folder).values()} == {"ok"}
+    assert {name for name, finding in told(folder).items() if finding.state != "ok"} == {"adopted"}
+
+
+def test_a_half_download_is_told_beside_the_rest(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    found = told(folder)
+    assert (found["weights"].state, found["context"].state) == ("missing", "ok")
+    assert "'model.safetensors' ends after 5,000 of" in found["weights"].detail
+
+
+def test_a_model_that_no_engine_here_can_run_is_told(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(
+        json.dumps(config | {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]})
+    )
+    found = told(folder)
+    assert [(one.state, "GPT2LMHeadModel keeps its decoder layers where" in one.detail) for one in found.values()] == [
+        ("missing", True)
+    ]
 
 
 def test_a_model_s_own_heads_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -174,6 +174,15 @@ def test_a_head_that_was_never_trained_is_refused(folder: Path, tmp_path: Path) 
     assert "its files hold no weights for classifier.bias, classifier.weight" in raised.value.why
 
 
+def test_a_half_download_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "half")
+    whole = (tmp_path / "half" / "model.safetensors").read_bytes()
+    (tmp_path / "half" / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="cannot be had") as raised:
+        cost(tmp_path / "half")
+    assert "file not fully covered" in raised.value.why
+
+
 def test_weights_that_could_run_code_are_refused(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "pickled")
     (tmp_path / "pickled" / "model.safetensors").rename(tmp_path / "pickled" / "pytorch_model.bin")

@@ -317,6 +317,9 @@ def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
     save_file(kept, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(ModelError, match="its files hold no weights for embeddings"):
         open_encoder(str(folder), None, "here")
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    with pytest.raises(ModelError, match="file not fully covered"):
+        open_encoder(str(folder), None, "here")
 
 
 def test_no_folder_is_told(tmp_path: Path) -> None:

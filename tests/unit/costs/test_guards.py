@@ -327,6 +327,14 @@ def test_a_template_that_refuses_or_leaves_out_is_found_at_start(tmp_path: Path)
     assert raised.value.why == "it leaves out what is to be judged"
 
 
+def test_a_half_download_is_found_at_start(tmp_path: Path) -> None:
+    folder = guard(tmp_path / "half", FAMILIES["qwen3guard"])
+    (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    with pytest.raises(ModelError, match="cannot be had") as raised:
+        cost(folder, "qwen3guard")
+    assert "file not fully covered" in raised.value.why
+
+
 def test_a_vocabulary_without_the_verdict_is_found_at_start(tmp_path: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

@@ -93,7 +93,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"the model cannot be loaded[\s\S]*config.json, a tokenizer and safetensors"):
+    with pytest.raises(ModelError, match=r"has no config.json[\s\S]*config.json, a tokenizer and safetensors"):
         load_engine(str(tmp_path), device="cpu")
 
 

@@ -100,3 +100,18 @@ def test_rows_count_their_own_tokens() -> None:
     assert said.row(2).penalised(logits[:1], sampling).tolist() == expected[2:]
     said.keep([2, 0])
     assert said.penalised(logits[:2], sampling).tolist() == [expected[2], expected[0]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_the_numbers_that_a_host_computes_in_change_nothing(engine: TransformersEngine, dtype: torch.dtype) -> None:
+    """`torch.set_default_dtype` is one setting of the whole process."""
+    sampling = Sampling(
+        seed=4, temperature=1.0, frequency_penalty=0.3, repetition_penalty=1.1, logit_bias=((5, 0.1), (6, 1.7))
+    )
+    usual = drawn(engine, sampling)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        assert drawn(engine, sampling) == usual
+    finally:
+        torch.set_default_dtype(before)
