@@ -31,14 +31,16 @@ def weights() -> Weights:
     return Weights(made.name, made.sha256, made.model, tokenizer)
 
 
-def recited(text: str, form: ResponseFormat | None = None, block: int = 5, thinks: int | None = None) -> Node:
+def recited(
+    text: str, form: ResponseFormat | None = None, block: int = 5, thinks: int | None = None, most: int = 300
+) -> Node:
     """What comes of a text that a model writes, whatever is asked of it, decoded in blocks."""
-    grammar = None if form is None else form.grammar(300, chat("harmony").format)
+    grammar = None if form is None else form.grammar(most, chat("harmony").format)
     engine = TransformersEngine(weights())
     encoded = engine.encode((Message("user", "How is the weather?"),))
     tokens = weights().tokenizer.encode(text, add_special_tokens=False)
     said = Recited(weights().model, [*tokens, weights().tokenizer.eos_token_id])
-    sampling = Sampling(temperature=0, max_tokens=300, grammar=grammar, max_reasoning_tokens=thinks)
+    sampling = Sampling(temperature=0, max_tokens=most, grammar=grammar, max_reasoning_tokens=thinks)
     try:
         root = node = engine.open(encoded, sampling).result()
         while node.finish is None:
@@ -124,6 +126,14 @@ def test_thoughts_have_one_limit_together(block: int, limit: int) -> None:
     node = recited(THINK + "x" * 60, None, block, limit)
     assert node.text[: node.thought.characters] == "x" * limit
     assert "final" not in node.text
+
+
+@pytest.mark.parametrize("form", [None, ResponseFormat(TOOLS)])
+def test_of_a_header_that_is_cut_nothing_is_shown(form: ResponseFormat | None) -> None:
+    said = f"{THINK}I see.{OVER}{SAY}So it is."
+    for most in range(1, len(weights().tokenizer.encode(said, add_special_tokens=False))):
+        node = recited(said, form, most=most)
+        assert "I see.So it is.".startswith(node.text), node.text
 
 
 def test_what_ends_a_call_ends_the_answer() -> None:

@@ -101,8 +101,11 @@ class ThoughtReader:
         return told, after
 
     def flush(self, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
-        """What remains at the end of an answer, and where it leaves the thought."""
-        kept = self._clean(held.waiting.rstrip() if held.phase == "thought" else held.waiting)
+        """What remains at the end of an answer, and where it leaves the thought; half a header is no text."""
+        waiting = held.waiting
+        if self.headers is not None:
+            waiting = "" if held.phase == "before" else waiting[: len(waiting) - overlap(waiting, self._over)]
+        kept = self._clean(waiting.rstrip() if held.phase == "thought" else waiting)
         grown = len(kept) if held.phase == "thought" else 0
         thought = replace(held.thought, characters=held.thought.characters + grown)
         return kept, replace(held, data=b"", waiting="", thought=thought)
