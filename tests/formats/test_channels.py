@@ -15,6 +15,7 @@ from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loading.weights import Weights, token_vocabulary
+from ig_guardrail.engine.openai_compatible.opening import tokens_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.engine.tree import NodeTree
@@ -22,6 +23,7 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.text.calls import ResponseFormat, parse_calls
 from ig_guardrail.types import AssistantMessage, CallNotation, Draw, Message, Node, Prompt, Sampling, ToolCall
 from tests.conformance.engine.tiny import tiny_weights
+from tests.conformance.engine.tiny_server import TinyServer, tiny_engine
 from tests.formats.shapes import SHAPES, chat
 from tests.formats.test_reading import STOP, TOOLS
 from tests.unit.engine.test_thoughts import Recited
@@ -260,3 +262,23 @@ def test_json_beside_tools_has_no_words_before_a_call() -> None:
 def test_what_ends_a_call_that_nobody_asked_for_ends_the_answer() -> None:
     node = drafted(CALL.replace("<|call|>", "") + f"{OVER}{SAY}Well.", None, 200)
     assert (node.finish, "final" in node.text) == ("stop", False)
+
+
+class Headed(TinyServer):
+    """A server of a model whose messages have headers; it draws what it likes."""
+
+    def __post_init__(self) -> None:
+        self.weights, self.end = weights(), weights().tokenizer.eos_token_id
+        self.tokens = tokens_of(self.weights.tokenizer)
+
+
+@pytest.mark.parametrize("wire", ["tokens", "completions", "llama.cpp"])
+def test_a_server_that_draws_no_header_is_led_into_one(wire: str) -> None:
+    engine = tiny_engine(Headed((wire,)), segment=4)
+    grammar = ResponseFormat(TOOLS).grammar(300, chat("harmony").format)
+    root = engine.open(Prompt((), (1,)), Sampling(temperature=1.0, seed=5, max_tokens=14, grammar=grammar)).result()
+    (node,) = engine.extend([Draw(root)], 14).result()
+    assert "<|channel|>" in weights().tokenizer.decode(node.ids)
+    assert engine.expand(root, 2).result()
+    engine.close(root)
+    engine.shutdown()
