@@ -160,6 +160,17 @@ def test_a_history_keeps_words_thoughts_and_calls() -> None:
     )
 
 
+def test_words_that_are_given_have_their_header() -> None:
+    engine = TransformersEngine(weights())
+    root = engine.open(engine.encode((Message("user", "How is the weather?"),)), Sampling(max_tokens=90)).result()
+    for given in ("Well, ", THINK + "I see."):
+        (node,) = engine.append([(root, given)]).result()
+        assert (node.text, node.thought.characters) == (given, 0)
+        assert weights().tokenizer.decode(node.ids).startswith(SAY)
+    engine.close(root)
+    engine.shutdown()
+
+
 @cache
 def world() -> tuple[TokenVocabulary, Grammars]:
     """The tokens of the shape, and the grammars for them."""

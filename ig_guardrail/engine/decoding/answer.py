@@ -45,9 +45,15 @@ class AnswerRules:
     messages: Messages | None = None
 
     def behind_thought(self, ids: tuple[int, ...], position: int) -> tuple[int, ...]:
-        """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open."""
-        ended = self.language.thoughts.ends if self.language.thoughts is not None and self.opened else ()
-        return ids if position else (*ended, *ids)
+        """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open.
+
+        Where messages have headers, they stand behind that of words.
+        """
+        thoughts = self.language.thoughts
+        if position or thoughts is None:
+            return ids
+        header = () if thoughts.headers is None else thoughts.headers.words
+        return (*(thoughts.ends if self.opened else header), *ids)
 
     def replay(self, ids: tuple[int, ...]) -> Held:
         """What is carried after `ids`."""
