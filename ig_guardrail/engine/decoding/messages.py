@@ -18,14 +18,12 @@ from ig_guardrail.engine.text.headers import Headers, Ids
 from ig_guardrail.engine.text.thought_reader import ThoughtHeld
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 
-_TRIES = 1  # nothing is passed over in a header, but a server is asked once for a token that it may hold
-
 
 class HeaderState:
     """Where an answer stands in a header, behind which its form begins. ways: the headers that it may be."""
 
     ended = counting = False
-    tries = _TRIES
+    tries = 1  # all that is allowed may be read; a server is asked once for such a token
 
     def __init__(self, ways: Sequence[Ids], begun: Ids, size: int) -> None:
         self._ways = ways
