@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -60,6 +61,21 @@ def markers(shape: str, turns: Any, tools: tuple[Tool, ...] = TOOLS) -> list[int
     """The tokens of a prompt that no words can make."""
     form = CallNotation(chat(shape).format, tools)
     return [token for token in chat(shape).encode(turns, notation=form).ids if token in chat(shape).added]
+
+
+@pytest.mark.parametrize("shape", [name for name, one in SHAPES.items() if not one.parallel])
+@pytest.mark.parametrize("answered", ["12", "21", "1", "2", ""])
+def test_calls_side_by_side_follow_each_other_where_a_template_takes_one(shape: str, answered: str) -> None:
+    cities = {"1": "Bonn", "2": "Rome"}
+    said = AssistantMessage("", tuple(ToolCall("get_weather", {"city": cities[id]}, id) for id in "12"))
+    results = [Message("tool", f"sunny in {cities[id]}", call_id=id) for id in answered]
+    asked = Message("user", "How is the weather?")
+    text = read(shape, (asked, Message("assistant", format_message(said), (said,)), *results, Message("user", "And?")))
+    assert not re.search("Result of the tool call|<tool_call>", text)
+    told = text[text.index("How is the weather?") :]
+    order = [told.index(f'"city": "{city}"') for city in cities.values()]
+    for id, call, end in zip("12", order, [order[1], len(told)], strict=True):
+        assert (f"sunny in {cities[id]}" in told[call:end]) == (id in answered)
 
 
 @every_shape

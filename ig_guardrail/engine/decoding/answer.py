@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.engine.decoding.messages import Messages
-from ig_guardrail.engine.grammar.grammar import Grammar, GrammarState
+from ig_guardrail.engine.decoding.messages import Form, Messages
+from ig_guardrail.engine.grammar.grammar import Grammar
 from ig_guardrail.engine.grammar.network import FAR
 from ig_guardrail.engine.text.detokenize import Held
-from ig_guardrail.engine.text.thought_reader import ThoughtHeld, ThoughtReader
+from ig_guardrail.engine.text.thought_reader import ThoughtHeld
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import Finish, Node, Thought
 
@@ -45,16 +45,22 @@ class AnswerRules:
     messages: Messages | None = None
 
     def behind_thought(self, ids: tuple[int, ...], position: int) -> tuple[int, ...]:
-        """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open."""
-        ended = self.language.thoughts.ends if self.language.thoughts is not None and self.opened else ()
-        return ids if position else (*ended, *ids)
+        """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open.
+
+        Where messages have headers, they stand behind that of words.
+        """
+        thoughts = self.language.thoughts
+        if position or thoughts is None:
+            return ids
+        header = () if thoughts.headers is None else thoughts.headers.words
+        return (*(thoughts.ends if self.opened else header), *ids)
 
     def replay(self, ids: tuple[int, ...]) -> Held:
         """What is carried after `ids`."""
         thoughts = self.language.thoughts
         if thoughts is None:
             return self.language.detokenizer.replay(ids)
-        held = thoughts.replay(ids, self.opened, self.reasoning)
+        held = thoughts.replay(ids, self.opened, self.reasoning, self.grammar is not None)
         formed = self.grammar is not None and self.messages is None
         opening = formed and held.phase == "before" and ids == thoughts.begins[: len(ids)]
         return replace(held, forced=thoughts.begins[len(ids) :]) if opening and ids else held
@@ -71,7 +77,7 @@ class AnswerDraft:
         self.thought = parent.thought
         self.hurried = parent.hurried
         self._thoughts = rules.language.thoughts
-        self.form = _form(rules, parent, held)
+        self.form = _form(rules, parent.answer_ids(), held)
         self._rules = rules
         self._language = rules.language
         self._parent = parent
@@ -102,21 +108,13 @@ class AnswerDraft:
 
     def allowed(self) -> NDArray[np.bool_] | None:
         """Which tokens may come next, (vocabulary,); None where all may. A form leaves room for a thought before it."""
-        if self._message is not None and self._in_header:
-            messages, place = self._message
-            return self._only(messages.next_in_header(place, self._message_ids(place)))
         if self.form is None:
             return None
         allowed = self.form.allowed()
+        if self._rules.messages is not None and isinstance(self.held, ThoughtHeld):
+            return self._rules.messages.narrowed(allowed, self.held, self.answer_ids()[self.held.behind :])
         if self._thoughts is not None and self._may_think:
             allowed[self._thoughts.begins[0]] = True
-        if self._message is not None:
-            messages, place = self._message
-            named = messages.next_in_call(place, self._message_ids(place))
-            if named:
-                return allowed & self._only(named)
-            if messages.in_words(place):
-                allowed[messages.headers.end] = allowed[list(self._language.end)].any()
         return allowed
 
     def due(self, token: int) -> int:
@@ -128,7 +126,7 @@ class AnswerDraft:
         if not isinstance(held, ThoughtHeld) or self._thoughts is None:
             return token
         if not held.forced and held.phase == "thought" and self._must_end(token, held):
-            self.held = held = replace(held, forced=self._thought_end(self._thoughts))
+            self.held = held = replace(held, forced=self._thoughts.thought_end(held))
         return held.forced[0] if held.forced else token
 
     def may_read(self, token: int) -> bool:
@@ -144,9 +142,6 @@ class AnswerDraft:
 
     def fitting(self, ranked: Iterable[int], count: int) -> list[int]:
         """The first `count` tokens of a ranking behind which the answer can be closed; the way out if none is."""
-        allowed = self.allowed() if self._in_header else None
-        if allowed is not None:
-            return list(islice((token for token in ranked if allowed[token]), count))
         if self.form is None:
             return list(dict.fromkeys(map(self.due, islice(ranked, count))))
         found = list(
@@ -163,9 +158,10 @@ class AnswerDraft:
         if self._begins_thought(token) and isinstance(self.held, ThoughtHeld) and self._thoughts is not None:
             self.form, self.held = None, replace(self.held, forced=self._thoughts.begins)
         if self._ends_message(token):
-            if not self._goes_on_with_call():
+            if not (isinstance(self.held, ThoughtHeld) and self.held.before_call):
                 self.end("stop")
                 return False
+            self.form = None  # up to the header of the call
         elif self.form is not None:
             self.form.take(token)
         if token in self._language.end:
@@ -228,59 +224,22 @@ class AnswerDraft:
         before = self.held.phase
         text, self.held = self._thoughts.read(token, self.held)
         self._write(text, self.held.thought)
-        if self._rules.grammar is not None and before != self.held.phase:
-            if self.held.phase == "thought" or self._in_header:
-                self.form = None
-            elif self._rules.messages is not None and before == "before" and self.held.phase in ("answer", "call"):
-                self.form = self._rules.grammar.after(self._message_ids(self.held))
-            elif before == "thought" or self.held.phase == "behind":
-                self.form = self._rules.grammar.after(())
-
-    @property
-    def _message(self) -> tuple[Messages, ThoughtHeld] | None:
-        """What the answer's messages may be, and where it stands in one; None where messages have no headers."""
-        if self._rules.messages is None or not isinstance(self.held, ThoughtHeld):
-            return None
-        return self._rules.messages, self.held
-
-    def _message_ids(self, place: ThoughtHeld) -> tuple[int, ...]:
-        """The tokens of the message that the answer stands in, from those of its header on."""
-        return self.answer_ids()[place.behind :]
-
-    @property
-    def _in_header(self) -> bool:
-        """Whether the next token is one of a message's header, behind which the form begins."""
-        return self._message is not None and self._message[0].in_header(self._message[1])
+        new = before != self.held.phase and before != "behind"
+        if new and not (self._rules.messages is None and (before, self.held.phase) == ("before", "answer")):
+            self.form = _form(self._rules, self.answer_ids(), self.held)
 
     def _ends_message(self, token: int) -> bool:
-        """Whether a token ends a message of words."""
-        if self._message is None:
+        """Whether a token ends a message of words, where messages have headers."""
+        messages, held = self._rules.messages, self.held
+        if messages is None or not isinstance(held, ThoughtHeld) or token != messages.headers.end:
             return False
-        messages, place = self._message
-        return token == messages.headers.end and messages.in_words(place)
-
-    def _goes_on_with_call(self) -> bool:
-        """Have the call follow before which the words stood that end here; False where they stood before none."""
-        if self._message is None or not self._message[0].call_follows(self._message[1]):
-            return False
-        messages, place = self._message
-        self.form, self.held = None, replace(place, forced=messages.headers.over)
-        return True
-
-    def _thought_end(self, thoughts: ThoughtReader) -> tuple[int, ...]:
-        """What ends a thought here."""
-        messages = self._rules.messages
-        return thoughts.ends if messages is None or messages.thought_end is None else messages.thought_end
-
-    def _only(self, tokens: Sequence[int]) -> NDArray[np.bool_]:
-        allowed = np.zeros(self._language.size, np.bool_)
-        allowed[list(tokens)] = True
-        return allowed
+        return messages.in_words(held)
 
     @property
     def _may_think(self) -> bool:
         """Whether a thought may begin with the next token."""
-        return self.position == 0 and isinstance(self.held, ThoughtHeld) and self.held.phase == "before"
+        headed = self._rules.messages is not None  # then the header of a thought is one of several
+        return not headed and self.position == 0 and isinstance(self.held, ThoughtHeld) and self.held.phase == "before"
 
     def _begins_thought(self, token: int) -> bool:
         """Whether a token can be nothing but the marker before a thought, since the form does not allow it."""
@@ -309,15 +268,20 @@ class AnswerDraft:
         self._length += len(text)
 
 
-def _form(rules: AnswerRules, parent: Node, held: Held) -> GrammarState | None:
-    """Where an answer stands in its form; None where it has none, or is in a thought or the marker before one."""
+def _form(rules: AnswerRules, ids: tuple[int, ...], held: Held) -> Form | None:
+    """Where an answer of `ids` stands in its form, or in the header before that.
+
+    None where it has none, or is in a thought or the marker before one.
+    """
     if rules.grammar is None:
         return None
     if not isinstance(held, ThoughtHeld):
-        return rules.grammar.after(parent.answer_ids())
-    if held.phase == "thought" or held.forced or (rules.messages is not None and rules.messages.in_header(held)):
+        return rules.grammar.after(ids)
+    if held.phase == "thought" or held.forced:
         return None
-    return rules.grammar.after(parent.answer_ids()[held.behind :])
+    if rules.messages is not None and held.phase == "before":
+        return rules.messages.header(held, ids[held.behind :], rules.limit - held.behind)
+    return rules.grammar.after(ids[held.behind :])
 
 
 def _end(text: str, stops: Sequence[str]) -> str:

@@ -47,10 +47,10 @@ def begin(
     _check_layers((*asked.layers, *((asked.edit.layer,) if asked.edit else ())), info.layers)
     limit = _answer_limit(asked.sampling, len(asked.prompt.ids), root.position, info.context)
     grammar = grammars.compiled(asked.sampling.grammar) if asked.sampling.grammar is not None else None
-    if grammar is not None and asked.twin_of is None:
-        grammar.demand(limit)
-    thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
     messages = messages_of(language, grammar)
+    if grammar is not None and asked.twin_of is None:
+        (messages or grammar).demand(limit)
+    thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
     rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking, messages)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
 

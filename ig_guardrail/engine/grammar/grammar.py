@@ -103,6 +103,10 @@ class GrammarState:
             going = self._plan[1:] if self._plan and self._plan[0] == token else None
             self._plan, self._plans = self._plans.get(token, going), {}
 
+    def takes(self, tokens: Sequence[int]) -> bool:
+        """Whether it could go on with these tokens."""
+        return bool(self._matcher.validate_tokens(list(tokens)) == len(tokens))
+
     @property
     def ended(self) -> bool:
         """Whether it is complete where it stands, words left aside, which may always go on."""
@@ -147,6 +151,12 @@ class GrammarState:
         if self._plan is None or len(self._plan) > left:
             self._plan = self._way(self._stand, left, [])
         return None if self._plan is None else self._plan[0] if self._plan else min(self._language.end)
+
+    def fits(self, room: int) -> bool:
+        """Whether it can be closed within so many tokens, as far as that is known."""
+        if self._stand is None or (self._stand.cost <= room and not self._stand.net.check):
+            return True
+        return self.way_out(room) is not None
 
     def least(self) -> int | None:
         """How many tokens the shortest known way to the end has; None if none is known."""
@@ -193,19 +203,21 @@ class Grammar:
         """Bytes of the shortest answer, which no more tokens are needed for; 0 where that is not known."""
         return 0 if self._begun is None or self._begun.cost >= FAR else self._begun.cost
 
-    def demand(self, room: int) -> None:
-        """Raises RequestError unless an answer of `room` tokens can have the form."""
-        if self._begun is None or (self._begun.cost <= room and not self._begun.net.check):
-            return
-        form = self.after(())
-        if form.way_out(room) is None:
+    def demand(self, limit: int, before: int = 0, begun: Sequence[int] = ()) -> None:
+        """Raises RequestError unless an answer of `limit` tokens can have the form.
+
+        before, begun: so many tokens stand before the form, and with these it begins
+        """
+        lead = before + len(begun)
+        form, room = self.after(begun), max(0, limit - lead)
+        if not form.fits(room):
             least = form.least()
             raise RequestError(
-                f"no answer of {room} tokens has the form that was asked for"
-                + (f": it takes {least}" if least is not None else ", nor was a longer one found"),
+                f"no answer of {limit} tokens has the form that was asked for"
+                + (f": it takes {least + lead}" if least is not None else ", nor was a longer one found"),
                 where="tools or response format",
                 why="an answer that is cut is no value",
-                fix=f"set max_tokens to {least} or more" if least is not None else "use a simpler JSON schema",
+                fix=f"set max_tokens to {least + lead} or more" if least is not None else "use a simpler JSON schema",
             )
 
 

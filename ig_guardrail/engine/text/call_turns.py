@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.text.calls import parse_message
@@ -40,6 +42,28 @@ def call_turns(turns: Sequence[Message], format: ToolFormat) -> Iterator[Templat
             yield TemplateMessage("tool", turn.text, call_id=call.id or "", tool=call.name)
         else:
             yield TemplateMessage(turn.role, turn.text, trusted=turn.role == "system")
+
+
+def one_call_a_turn(parts: Sequence[TemplateMessage]) -> Iterator[TemplateMessage]:
+    """The same with a turn for each of several calls, and its result behind it."""
+    rest = deque(parts)
+    while rest:
+        part = rest.popleft()
+        if len(part.calls) < 2:
+            yield part
+            continue
+        results: list[TemplateMessage] = []
+        while rest and rest[0].role == "tool":
+            results.append(rest.popleft())
+        said = part
+        for call in part.calls:
+            yield replace(said, calls=(call,))
+            said = TemplateMessage("assistant", "")
+            result = next((one for one in results if one.call_id == call.id), None)
+            if result is not None:
+                results = [one for one in results if one is not result]
+                yield result
+        yield from results
 
 
 def id_of(given: str, format: ToolFormat) -> str:

@@ -21,7 +21,7 @@ from itertools import chain, count, pairwise
 from typing import Any
 
 from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements, map_texts
-from ig_guardrail.engine.text.call_turns import call_turns
+from ig_guardrail.engine.text.call_turns import call_turns, one_call_a_turn
 from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, TextSpan, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
 from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
@@ -80,7 +80,7 @@ class Chat:
         plain = [self._safe(_part(turn)) for turn in turns]
         shapes = arrangements(plain)
         if notation.format.native:
-            native = arrangements(list(map(self._safe, call_turns(turns, notation.format))))
+            native = _native(list(map(self._safe, call_turns(turns, notation.format))), notation.format)
             shapes = chain(native, shapes) if any(turn.said for turn in turns) else native
         refusal: TemplateRefusal | None = None
         switches = {} if self.thoughts is None else self.thoughts.switches(thinking)
@@ -216,6 +216,12 @@ class Chat:
 def _part(turn: Message) -> TemplateMessage:
     """A turn; the notation of calls may stand where an application or the model wrote it."""
     return TemplateMessage(turn.role, turn.text, turn.role in ("system", "assistant"), turn.thought)
+
+
+def _native(parts: Sequence[TemplateMessage], format: ToolFormat) -> Iterator[tuple[TemplateMessage, ...]]:
+    """Shapes of a conversation whose calls the template writes; several of one turn apart where it takes one alone."""
+    several = format.separator is None and any(len(part.calls) > 1 for part in parts)
+    return chain([tuple(parts)], arrangements(list(one_call_a_turn(parts)))) if several else arrangements(parts)
 
 
 def _numbered(parts: Sequence[TemplateMessage]) -> list[tuple[str, bool]]:

@@ -12,24 +12,10 @@ header is part of the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypeAlias
 
 Ids: TypeAlias = tuple[int, ...]
-
-
-class FormState(Protocol):
-    """Where an answer stands in its form."""
-
-    def allowed(self) -> NDArray[np.bool_]:
-        """Which tokens may come next, (vocabulary,)."""
-
-    def take(self, token: int) -> None:
-        """Go on with a token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +38,3 @@ class Headers:
     def end(self) -> int:
         """The token that ends a message."""
         return self.over[0]
-
-    def of_form(self, form: FormState, bytes_of: Callable[[int], bytes]) -> tuple[Ids, ...]:
-        """The headers of what a form takes, where an answer of it begins; a thought may stand before any."""
-        opening = self.spelled.encode()
-        speaks = any(not opening.startswith(bytes_of(token)) for token in np.flatnonzero(form.allowed()).tolist())
-        calls = _takes(form, self.call)
-        if not calls:
-            return (self.words,)
-        return (self.words, self.preface, self.call) if speaks else (self.call,)
-
-
-def _takes(form: FormState, ids: Ids) -> bool:
-    for token in ids:
-        if not form.allowed()[token]:
-            return False
-        form.take(token)
-    return True

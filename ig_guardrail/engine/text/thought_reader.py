@@ -39,6 +39,7 @@ class ThoughtHeld(Held):
     forced    tokens that are to follow, whatever is drawn
     limit     tokens after which a thought is ended; None sets no limit
     preface   whether its words stand before a call, which is the next message
+    formed    whether what follows thoughts has a form
     """
 
     phase: Phase = "before"
@@ -50,16 +51,25 @@ class ThoughtHeld(Held):
     forced: tuple[int, ...] = ()
     limit: int | None = None
     preface: bool = False
+    formed: bool = False
+
+    @property
+    def before_call(self) -> bool:
+        """Whether it stands in words that a call follows, as the form has it."""
+        return self.preface and self.formed and self.phase in ("behind", "answer")
 
     @property
     def over(self) -> bool:
         """Whether a thought goes on at its limit."""
-        return self.phase == "thought" and self.spent
+        return self.phase == "thought" and self._spent(self.position)
 
     @property
     def spent(self) -> bool:
-        """Whether a thought has begun, and has had all the tokens that thoughts may have."""
-        return self.thought.begun and self.limit is not None and self.position - self.since >= self.limit
+        """Whether thoughts had all the tokens that they may have before this message."""
+        return self.thought.begun and self._spent(self.behind)
+
+    def _spent(self, position: int) -> bool:
+        return self.limit is not None and position - self.since >= self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +92,18 @@ class ThoughtReader:
     headers: Headers | None = None
     preface: str = ""
 
-    def start(self, opened: bool, limit: int | None = None) -> ThoughtHeld:
+    def start(self, opened: bool, limit: int | None = None, formed: bool = False) -> ThoughtHeld:
         """Before the first token. opened: the prompt ends in a thought."""
-        begun = ThoughtHeld(limit=limit)
+        begun = ThoughtHeld(limit=limit, formed=formed)
         return replace(begun, phase="thought", thought=Thought(begun=True)) if opened else begun
 
     def read(self, token: int, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """The characters of thought and answer that `token` makes known, and what to carry to the next one."""
-        text, spelled = self.detokenizer.read(token, Held(held.data, held.begun))
-        due = held.forced or (self._ending(held) if held.phase == "thought" else ())
+        text, spelled = self._spelled(token, Held(held.data, held.begun))
+        due = held.forced or self._following(held)
         forced = due[1:] if due[:1] == (token,) else ()
         after = replace(held, data=spelled.data, begun=spelled.begun, position=held.position + 1, forced=forced)
-        told, after = self._told(held.waiting + text + self.marks.get(token, ""), after)
+        told, after = self._told(held.waiting + text, after)
         answering = after.phase in ("answer", "call")
         answered = answering and len(told) > after.thought.characters - held.thought.characters
         if held.phase not in ("answer", "call") and not answered and not held.preface:
@@ -101,21 +111,27 @@ class ThoughtReader:
         return told, after
 
     def flush(self, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
-        """What remains at the end of an answer, and where it leaves the thought; half a header is no text."""
-        waiting = held.waiting
-        if self.headers is not None:
-            waiting = "" if held.phase == "before" else waiting[: len(waiting) - overlap(waiting, self._over)]
-        kept = self._clean(waiting.rstrip() if held.phase == "thought" else waiting)
+        """What remains at the end of an answer, and where it leaves the thought; a part of a marker is no text."""
+        marked = self.headers is not None or self._clean(held.waiting) != held.waiting
+        text = "" if marked else held.waiting
+        kept = text.rstrip() if held.phase == "thought" else text
         grown = len(kept) if held.phase == "thought" else 0
         thought = replace(held.thought, characters=held.thought.characters + grown)
         return kept, replace(held, data=b"", waiting="", thought=thought)
 
-    def replay(self, ids: tuple[int, ...], opened: bool, limit: int | None = None) -> ThoughtHeld:
+    def replay(self, ids: tuple[int, ...], opened: bool, limit: int | None = None, formed: bool = False) -> ThoughtHeld:
         """What is carried after `ids`."""
-        held = self.start(opened, limit)
+        held = self.start(opened, limit, formed)
         for token in ids:
             _, held = self.read(token, held)
         return held
+
+    def _spelled(self, token: int, held: Held) -> tuple[str, Held]:
+        """The characters that a token completes; a character that was begun is never completed behind a marker."""
+        if token not in self.marks:
+            return self.detokenizer.read(token, held)
+        text = self.detokenizer.flush(held)
+        return text + self.marks[token], Held(b"", held.begun or bool(text))
 
     def _told(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """What is known of a text, and how it leaves the reader; the rest waits."""
@@ -172,11 +188,17 @@ class ThoughtReader:
         answer, after = self._told(rest, after)
         return known + answer, after
 
-    def _ending(self, held: ThoughtHeld) -> tuple[int, ...]:
-        """The tokens of which all are to follow where the first was written in a thought."""
+    def thought_end(self, held: ThoughtHeld) -> tuple[int, ...]:
+        """The tokens that end a thought, up to the words; where a form follows headers, up to the next header."""
+        return self.headers.over if self.headers is not None and held.formed else self.ends
+
+    def _following(self, held: ThoughtHeld) -> tuple[int, ...]:
+        """The tokens of which all are to follow where the first is written."""
         if held.over:
-            return self.ends
-        return () if self.headers is None else self.headers.over
+            return self.thought_end(held)
+        if self.headers is None or (held.phase != "thought" and not held.before_call):
+            return ()
+        return self.headers.over
 
     @property
     def _over(self) -> str:

@@ -245,7 +245,7 @@ class Operations:
             start=len(answer),
             tokens=0,
             limit=context.rules.limit,
-            sampling=context.sampling,
+            sampling=replace(context.sampling, max_reasoning_tokens=context.rules.reasoning),
             opened=context.prompt.opened,
             layers=context.layers,
         )

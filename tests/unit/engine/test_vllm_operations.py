@@ -14,7 +14,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.tree import NodeTree
-from ig_guardrail.engine.vllm.operations import Operations
+from ig_guardrail.engine.vllm.operations import Operations, Place
 from ig_guardrail.engine.vllm.orders import BlockOutcome, Order
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
@@ -85,6 +85,16 @@ async def test_a_block_that_reads_otherwise_than_it_was_told_is_an_error() -> No
         root = await rooted(made)
         with pytest.raises(EngineError, match="reads as ended with"):
             await made.extend([Draw(root, lane=1)], 2, 0, (), 0)
+
+
+async def test_the_worker_ends_thoughts_in_time_for_the_form() -> None:
+    made, requests = operations(BlockOutcome("one", (3,), (-1.0,)))
+    root = await rooted(made)
+    entry, _ = made.tree.find(root)
+    context = replace(entry.context, rules=replace(entry.context.rules, reasoning=4))  # of 9, the rest is the form's
+    made.tree.plant(root, context, entry.held, Place())
+    await made.extend([Draw(root, lane=1)], 1, 0, (), 0)
+    assert requests.orders[0][0].sampling.max_reasoning_tokens == 4
 
 
 async def test_a_calm_stream_goes_on_with_the_token_that_is_known() -> None:
