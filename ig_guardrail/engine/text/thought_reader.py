@@ -127,11 +127,10 @@ class ThoughtReader:
         return held
 
     def _spelled(self, token: int, held: Held) -> tuple[str, Held]:
-        """The characters that a token completes; a character that was begun is never completed behind a marker."""
+        """The characters that a token completes; one that was begun is never completed behind a marker, nor shown."""
         if token not in self.marks:
             return self.detokenizer.read(token, held)
-        text = self.detokenizer.flush(held)
-        return text + self.marks[token], Held(b"", held.begun or bool(text))
+        return self.marks[token], Held(b"", held.begun)
 
     def _told(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """What is known of a text, and how it leaves the reader; the rest waits."""
