@@ -106,7 +106,7 @@ def _adopted(model: str, folder: Path) -> Iterator[Finding]:
 
 def _files(model: str) -> Iterator[Finding]:
     """Whether the weights in a folder are whole, as far as the beginnings of their files tell."""
-    from ig_guardrail.engine.loading.folder import ModelFolder
+    from ig_guardrail.engine.loading.soundness.folder import ModelFolder
     from ig_guardrail.fields.paths import expanded
 
     folder = ModelFolder(expanded(model), f"model '{model}'")

@@ -34,6 +34,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.chat.base import BoundedModel, unwritten
 from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.given.typed_dicts import unmarked
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, EventModel
@@ -43,7 +44,6 @@ from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.integrations.langchain.response_format import BoundTool, tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
-from ig_guardrail.integrations.langchain.typed_dicts import unmarked
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
 from ig_guardrail.rollout.canary import Canary, canary_in

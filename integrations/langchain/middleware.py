@@ -25,10 +25,10 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
-from ig_guardrail.integrations.langchain.argument_names import under_other_names
 from ig_guardrail.integrations.langchain.checking.answer_check import AnswerCheck, Refusal
 from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
+from ig_guardrail.integrations.langchain.given.argument_names import under_other_names
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told

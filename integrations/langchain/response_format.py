@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from ig_guardrail.errors import RequestError, brief
-from ig_guardrail.integrations.langchain.typed_dicts import as_hinted, unmarked
+from ig_guardrail.integrations.langchain.given.typed_dicts import as_hinted, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice

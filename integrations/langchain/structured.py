@@ -19,9 +19,9 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableGenerator
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.integrations.langchain.given.typed_dicts import unmarked
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD, is_refusal
 from ig_guardrail.integrations.langchain.response_format import form_of, schema_of, tool_of
-from ig_guardrail.integrations.langchain.typed_dicts import unmarked
 from ig_guardrail.schemas import fault_in, faultless
 from ig_guardrail.types import HURRIED
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ig_guardrail.engine.decoding.messages import Form, Messages
+from ig_guardrail.engine.decoding.messages import FormState, MessageRules
 from ig_guardrail.engine.grammar.grammar import Grammar
 from ig_guardrail.engine.grammar.network import FAR
 from ig_guardrail.engine.text.detokenize import Held
@@ -42,7 +42,7 @@ class AnswerRules:
     grammar: Grammar | None = None
     opened: bool = False
     reasoning: int | None = None
-    messages: Messages | None = None
+    messages: MessageRules | None = None
 
     def behind_thought(self, ids: tuple[int, ...], position: int) -> tuple[int, ...]:
         """Tokens of words at a position of an answer; at its beginning, behind the end of a thought that is open.
@@ -268,7 +268,7 @@ class AnswerDraft:
         self._length += len(text)
 
 
-def _form(rules: AnswerRules, ids: tuple[int, ...], held: Held) -> Form | None:
+def _form(rules: AnswerRules, ids: tuple[int, ...], held: Held) -> FormState | None:
     """Where an answer of `ids` stands in its form, or in the header before that.
 
     None where it has none, or is in a thought or the marker before one.

@@ -47,11 +47,11 @@ class HeaderState:
         return next(_next(self._ways, self._begun), None)
 
 
-Form: TypeAlias = GrammarState | HeaderState
+FormState: TypeAlias = GrammarState | HeaderState
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class MessageRules:
     """What the messages of one context's answers may be.
 
     thought  the header of a thought
@@ -111,13 +111,13 @@ class Messages:
         return 0, self.headers.call
 
 
-def messages_of(language: TokenVocabulary, grammar: Grammar | None) -> Messages | None:
+def messages_of(language: TokenVocabulary, grammar: Grammar | None) -> MessageRules | None:
     """The messages of answers of a form; None where a model's have no headers."""
     thoughts = language.thoughts
     if thoughts is None or thoughts.headers is None:
         return None
     ways = () if grammar is None else tuple(_ways_of(grammar, thoughts.headers, language))
-    return Messages(thoughts.headers, thoughts.begins, language, grammar, ways)
+    return MessageRules(thoughts.headers, thoughts.begins, language, grammar, ways)
 
 
 def _ways_of(grammar: Grammar, headers: Headers, language: TokenVocabulary) -> Iterator[Ids]:

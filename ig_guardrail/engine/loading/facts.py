@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.engine.loading.context_window import window_of
-from ig_guardrail.engine.loading.folder import ModelFolder
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description, unreadable
+from ig_guardrail.engine.loading.soundness.folder import ModelFolder
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.text.arranging import TemplateMessage
 from ig_guardrail.engine.text.chat import chat_of
@@ -75,7 +75,7 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
     A packed file is unpacked for it, and what is missing of a hub model is fetched, but for its weights.
     Raises ModelError for what could not be loaded, as far as files tell; RequestError for a bad revision.
     """
-    from ig_guardrail.engine.loading.fitness import shape_of
+    from ig_guardrail.engine.loading.soundness.fitness import shape_of
 
     folder, commit = find_description(model, revision)
     where = f"model '{model}'"

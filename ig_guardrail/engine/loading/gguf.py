@@ -63,9 +63,9 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from ig_guardrail.engine.loading.fitness import require_whole, shape_of
-    from ig_guardrail.engine.loading.gguf_claims import Claims
     from ig_guardrail.engine.loading.gguf_header import read_once
+    from ig_guardrail.engine.loading.soundness.fitness import require_whole, shape_of
+    from ig_guardrail.engine.loading.soundness.gguf_claims import Claims
 
     auto: Any = AutoModelForCausalLM
     where = f"model file {packed.name}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ig_guardrail.engine.loading.folder import UNQUANTISED, ModelFolder
 from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256, unpacked
 from ig_guardrail.engine.loading.loaded import Registry
+from ig_guardrail.engine.loading.soundness.folder import UNQUANTISED, ModelFolder
 from ig_guardrail.engine.loading.store import files_sha256, quiet
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError, brief
@@ -226,7 +226,7 @@ def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-    from ig_guardrail.engine.loading.fitness import require_whole, shape_of
+    from ig_guardrail.engine.loading.soundness.fitness import require_whole, shape_of
 
     auto: Any = AutoModelForCausalLM
     where = f"model '{source.name}'"

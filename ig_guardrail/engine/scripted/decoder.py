@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
-from ig_guardrail.engine.decoding.messages import Form
+from ig_guardrail.engine.decoding.messages import FormState
 from ig_guardrail.engine.decoding.randomness import uniform
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.scripted.script import Biases, Distribution, Script, TokenPlace, pick, shaped
@@ -201,12 +201,12 @@ class Recital:
         for token, _ in self._options(lane, block, self._form_after(block)):
             yield from self._paths(lane, (*block, token), tokens)
 
-    def _form_after(self, block: TokenIds) -> Form | None:
+    def _form_after(self, block: TokenIds) -> FormState | None:
         grammar = self.entry.context.rules.grammar
         return grammar.after((*self.prefix, *block)) if grammar else None
 
     def _options(
-        self, lane: int, block: TokenIds, form: Form | None, passed: Collection[int] = ()
+        self, lane: int, block: TokenIds, form: FormState | None, passed: Collection[int] = ()
     ) -> list[tuple[int, float]]:
         """What may come next, likeliest first, without tokens that were `passed` over."""
         options = within(form, self.script.next_tokens(self._place(lane, block)), passed)
@@ -224,7 +224,7 @@ class Recital:
         return replace(_place(context, root, (*self.prefix, *block)), lane=lane, attempt=self.attempt)
 
 
-def within(form: Form | None, options: Distribution, passed: Collection[int] = ()) -> Distribution:
+def within(form: FormState | None, options: Distribution, passed: Collection[int] = ()) -> Distribution:
     """What a form leaves of a distribution. Where that is nothing, all it allows is equally likely.
 
     A real model gives every token some mass; a script need not.
