@@ -67,7 +67,7 @@ def test_a_model_file_that_is_not_there(ig: Command, policy: Callable[[str], str
 
 def test_a_folder_that_is_no_model(ig: Command, policy: Callable[[str], str], tmp_path: Path) -> None:
     ran = ig("run", "--prompt", "hi", "--model", str(tmp_path), "--policy", policy(POLITE))
-    refused(ran, f"error: model '{tmp_path}': the model cannot be loaded", "  fix: check ")
+    refused(ran, f"error: model '{tmp_path}': its folder has no config.json", "  fix: check ")
 
 
 def test_a_head_that_was_trained_for_another_model(ig: Command, runs_on: RunsOn, policy: Callable[[str], str]) -> None:
