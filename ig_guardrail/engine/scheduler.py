@@ -167,14 +167,12 @@ class Scheduler:
                 if not task.wanted[place].is_block:
                     self._drew[task.wanted[place].account] = self._steps
                 task.take(place, reading, self._steps)
+        self._drew = {account: step for account, step in self._drew.items() if self._steps - step < LATELY}
         return failures
 
     def _streams_wait(self, task: ScheduledWork) -> bool:
         """Whether somebody waits for a token: another task, or another request that drew lately and is not closed."""
-        self._drew = {
-            account: step for account, step in self._drew.items() if self._steps - step < LATELY and not account.closed
-        }
-        lately = any(account is not task.account for account in self._drew)
+        lately = any(account is not task.account and not account.closed for account in self._drew)
         return lately or any(other.draws for other in self._tasks if other is not task)
 
     def _choose(self) -> list[tuple[ScheduledWork, int]]:

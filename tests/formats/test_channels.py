@@ -26,7 +26,7 @@ from tests.conformance.engine.tiny import tiny_weights
 from tests.conformance.engine.tiny_server import TinyServer, tiny_engine
 from tests.formats.shapes import SHAPES, chat
 from tests.formats.test_reading import STOP, TOOLS
-from tests.unit.engine.test_thoughts import Recited
+from tests.unit.engine.test_thoughts import recited_by
 
 THINK, SAY, PREFACE = (f"<|channel|>{name}<|message|>" for name in ("analysis", "final", "commentary"))
 OVER = "<|over|><|open|>assistant"
@@ -48,20 +48,8 @@ def recited(
 ) -> Node:
     """What comes of a text that a model writes, whatever is asked of it, decoded in blocks."""
     grammar = None if form is None else form.grammar(most, chat("harmony").format)
-    engine = TransformersEngine(weights())
-    encoded = engine.encode((Message("user", "How is the weather?"),))
-    tokens = weights().tokenizer.encode(text, add_special_tokens=False)
-    said = Recited(weights().model, [*tokens, weights().tokenizer.eos_token_id])
     sampling = Sampling(temperature=0, max_tokens=most, grammar=grammar, max_reasoning_tokens=thinks)
-    try:
-        root = node = engine.open(encoded, sampling).result()
-        while node.finish is None:
-            (node,) = engine.extend([Draw(node)], block).result()
-        engine.close(root)
-    finally:
-        said.hook.remove()
-        engine.shutdown()
-    return node
+    return recited_by(weights(), text, sampling, block)
 
 
 def parts(node: Node, form: ResponseFormat) -> tuple[str, str, tuple[ToolCall, ...]]:

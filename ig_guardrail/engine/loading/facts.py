@@ -19,7 +19,6 @@ from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.rendering import TemplateRefusal, render, template_of
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.engine.text.thoughts import ThoughtFormat
-from ig_guardrail.engine.text.tool_probe import tool_format_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.types import GenerationDefaults, Role, ToolFormat
 
@@ -110,7 +109,7 @@ def template_facts(tokenizer: Any) -> TemplateFacts:
         roles=("user", *(role for role, turns in _CONVERSATIONS.items() if _takes(tokenizer, turns))),
         switches=tuple(dict.fromkeys(_SWITCHES.findall(template))),
         thoughts=chat.thoughts,
-        tools=tool_format_of(tokenizer),
+        tools=chat.format,
     )
 
 

@@ -84,8 +84,9 @@ class _Probe:
         if told is None or one is None or FIRST not in told or FIRST not in one[len(_shared(told, one)) :]:
             return None
         turn = one[len(_shared(told, one)) :]
-        if _CHANNEL.match(turn):
-            return self._in_channel(turn)
+        head = _CHANNEL.match(turn)
+        if head is not None:
+            return self._in_channel(turn, head)
         alone = _only_call(self._without_end(turn))
         if alone is None:
             return None
@@ -98,10 +99,10 @@ class _Probe:
                 return found
         return None
 
-    def _in_channel(self, turn: str) -> ToolFormat | None:
+    def _in_channel(self, turn: str, head: re.Match[str]) -> ToolFormat | None:
         """The format of a call in a channel of its own; None unless words are known by the header of theirs."""
-        head, thoughts = _CHANNEL.match(turn), thought_format_of(self.tokenizer)
-        if head is None or thoughts is None or not thoughts.plain.startswith(head["channel"]):
+        thoughts = thought_format_of(self.tokenizer)
+        if thoughts is None or not thoughts.plain.startswith(head["channel"]):
             return None
         try:
             said, end = json.JSONDecoder().raw_decode(turn, head.end())

@@ -134,14 +134,18 @@ def weights_of(shape: str) -> Weights:
 
 
 def recited(shape: str, text: str, sampling: Sampling | None = None, block: int = 5) -> Node:
-    """What comes of a text that a model writes, decoded in blocks."""
-    weights = weights_of(shape)
+    """What comes of a text that a model of a shape writes, decoded in blocks."""
+    return recited_by(weights_of(shape), text, sampling or Sampling(temperature=0, max_tokens=200), block)
+
+
+def recited_by(weights: Weights, text: str, sampling: Sampling, block: int) -> Node:
+    """What comes of a text that a model writes, whatever is asked of it, decoded in blocks."""
     engine = TransformersEngine(weights)
     encoded = engine.encode(ASKED)
     tokens = weights.tokenizer.encode(text, add_special_tokens=False)
     said = Recited(weights.model, [*tokens, weights.tokenizer.eos_token_id])
     try:
-        root = node = engine.open(encoded, sampling or Sampling(temperature=0, max_tokens=200)).result()
+        root = node = engine.open(encoded, sampling).result()
         while node.finish is None:
             (node,) = engine.extend([Draw(node)], block).result()
         engine.close(root)
