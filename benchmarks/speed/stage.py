@@ -14,7 +14,6 @@ from processor import processor
 from ig_guardrail.assembly import guard
 from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.engine.base import Engine
-from ig_guardrail.engine.kv.laying_out import lay_out
 from ig_guardrail.engine.loading.models import load_weights
 from ig_guardrail.engine.loading.weights import Weights, vocabulary_of
 from ig_guardrail.engine.transformers import TransformersEngine
@@ -62,6 +61,8 @@ class Stage:
 
 def open_stage() -> Stage:
     """Load the embedded model in bfloat16 on the CPU."""
+    from ig_guardrail.engine.kv.laying_out import lay_out  # with llvmlite, in whose presence vLLM does not start
+
     weights, packed = (load_weights("embedded", "cpu", "bfloat16") for _ in range(2))
     lay_out(packed.model)
     return Stage(weights, packed, TransformersEngine(packed), replace(load_policy("default"), allow_unguarded=True))
