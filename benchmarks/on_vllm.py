@@ -5,8 +5,8 @@
 
 CPU seconds of this process and of all it has started, for each token that was released; runs in turning order, medians
 of paired ratios. Plain vLLM streams the same prompt, as many tokens, drawn by its own sampler. Prompts have some 40
-tokens; `long` measures the same behind some 1,000 and 4,000, each read anew. `texts` gives the share of answers that are
-word for word those of the engine `transformers` at the same seeds.
+tokens; `long` measures the same behind some 1,000 and 4,000, each read anew. `texts` gives the share of answers that
+are word for word those of the engine `transformers` at the same seeds.
 """
 
 from __future__ import annotations
