@@ -12,7 +12,7 @@ from ig_guardrail.engine.decoding.pages import machine_memory, room_for_prompts
 from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.llama_cpp.caching import CellCaching
-from ig_guardrail.engine.llama_cpp.cells import Pool, taps
+from ig_guardrail.engine.llama_cpp.cells import Pool, halves_of, taps
 from ig_guardrail.engine.llama_cpp.library import build
 from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.proving import is_steady
@@ -47,7 +47,7 @@ class LlamaCppEngine(TreeEngine):
         info = EngineInfo(
             model=model.name,
             model_sha256=sha256,
-            mode=f"llama.cpp/{build()}" + ("" if pool.steady else ", token by token"),
+            mode=f"llama.cpp/{build()}, {halves_of(threads)}" + ("" if pool.steady else ", token by token"),
             numerics=model.numerics,
             device="cpu",
             layers=model.layers - 1 if _shows_states() else 0,
