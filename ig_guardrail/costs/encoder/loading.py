@@ -31,6 +31,7 @@ ONNX_FILES = ("model.onnx", "onnx/model.onnx")
 WEIGHTS = "model.safetensors"
 HUB_FILES = ("*.json", "*/config.json", WEIGHTS)
 MOST_BYTES = 2 * 2**30
+_ELSEWHERE = b"\x0a\x08location\x12"  # how a graph begins to say in which file a tensor is
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # ONNX Runtime's own variable, which it reads as it is imported
 LONGEST = 512  # pieces of a text, where an encoder names no limit
 READ_AS = ("Transformer", "Pooling", "Normalize")  # the parts of a sentence-transformers model that are understood
@@ -207,6 +208,13 @@ def _onnx(name: str, graph: bytes, where: str) -> TokenStates:
     os.environ.setdefault(_NO_TELEMETRY, "1")  # from its import on it would tell its makers when and where it is used
     import onnxruntime
 
+    if _ELSEWHERE in graph:  # it would be looked for in the working directory, and is not in the hash
+        raise ModelError(
+            f"the encoder '{name}' cannot be had",
+            where=where,
+            why="its graph has weights in another file, and only what stands in the graph itself is read",
+            fix=f"save it in one file (`onnx.save_model(onnx.load(path), path)`), or leave {WEIGHTS} there alone",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

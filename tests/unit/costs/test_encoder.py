@@ -375,6 +375,19 @@ def test_a_graph_that_asks_for_more_is_refused(tmp_path: Path) -> None:
         open_encoder(str(folder), None, "here")
 
 
+def test_a_graph_whose_weights_are_in_another_file_is_refused_wherever_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    graph = encoders.onnx_encoder(tmp_path, seed=8) / "onnx" / "model.onnx"
+    onnx.save_model(onnx.load(graph), graph, save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    monkeypatch.chdir(graph.parent)  # ONNX Runtime would find it there
+    with pytest.raises(ModelError, match="its graph has weights in another file") as raised:
+        open_encoder(str(tmp_path), None, "here")
+    assert "save it in one file" in raised.value.fix
+
+
 def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
