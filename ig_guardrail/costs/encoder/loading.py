@@ -103,7 +103,9 @@ def _shared(name: str, content: bytes, load: Callable[[], _Parts], where: str) -
         if encoder is None:
             states, tokenizer, longest = load()
             reader = _tokenizer(tokenizer, name, where)
-            size = _size(states, reader, longest, name, where)
+            size = _size(states, reader, name, where)
+            if name != PACKAGED:  # whose files are known to the byte
+                _check_length(states, reader, longest, name, where)
             encoder = _OPEN[digest] = SentenceEncoder(name, digest, size, longest, reader, states)
         return encoder
 
@@ -263,25 +265,29 @@ def _transformer(name: str, folder: Path, where: str) -> TokenStates:
     return states
 
 
-def _size(states: TokenStates, tokenizer: Any, longest: int, name: str, where: str) -> int:
-    """Numbers in a vector, found by reading a word, and a text as long as the encoder is said to read."""
-    word, text = (tokenizer.encode(some).ids[:longest] for some in ("a", "a " * longest))
+def _size(states: TokenStates, tokenizer: Any, name: str, where: str) -> int:
+    """Numbers in a vector, found by reading a word."""
     try:
-        found = states(word)
+        found = states(tokenizer.encode("a").ids)
     except Exception as error:  # of whichever library computes
         raise _unfit(name, where, f"it cannot read a word: {brief(error)}") from error
     if found.ndim != 2 or not np.isfinite(found).all():
         raise _unfit(name, where, "it does not give finite states, one for each piece")
+    return int(found.shape[1])
+
+
+def _check_length(states: TokenStates, tokenizer: Any, longest: int, name: str, where: str) -> None:
+    """Raises ModelError if an encoder reads less than its files say, as where positions begin behind the padding's."""
+    text = tokenizer.encode("a " * longest).ids[:longest]
     try:
         states(text)
-    except Exception as error:  # of whichever library computes: some count positions from behind the padding piece's
+    except Exception as error:  # of whichever library computes
         raise ModelError(
             f"the encoder '{name}' cannot be had",
             where=where,
             why=f"it cannot read a text of {len(text)} pieces: {brief(error)}",
             fix='say in its sentence_bert_config.json how many it reads, such as {"max_seq_length": 256}',
         ) from error
-    return int(found.shape[1])
 
 
 def _json(file: Path, name: str, where: str) -> Any:
