@@ -21,6 +21,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
 )
 from ig_guardrail.integrations.openai_server.wires.messages_turns import read_turns
 from ig_guardrail.integrations.openai_server.wires.tools import demand_function, listed
+from ig_guardrail.types import EFFORTS
 
 TOOL = ("type", "name", "description", "input_schema", "strict")  # what of a tool is read
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k")
@@ -77,6 +78,8 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
         options["stop"] = given["stop_sequences"]
     options |= _thinking(given.get("thinking"))
     options |= _form(given.get("output_config"))
+    effort = (given.get("output_config") or {}).get("effort")
+    options |= {"reasoning_effort": effort} if effort in EFFORTS else {}
     options |= _tools(given.get("tools"), given.get("tool_choice"))
     passed = (*passed, *_unread(given))
     named = take_names(own)
@@ -106,7 +109,7 @@ def error_body(fault: Fault) -> dict[str, Any]:
 def _unread(given: Mapping[str, Any]) -> Iterator[str]:
     """Names of what stands in parts of a body that were read, and changes nothing."""
     config = given.get("output_config") or {}
-    if "effort" in config:
+    if config.get("effort") not in (None, *EFFORTS):
         yield "output_config.effort"
     yield from unread(config.get("format") or {}, ("type", "schema", "name"), "output_config.format")
     yield from unread(given.get("thinking") or {}, ("type", "budget_tokens", "display"), "thinking")
