@@ -43,6 +43,11 @@ class Weights:
         """What the weights run in: "int4", or a dtype such as "bfloat16"."""
         return self.quantized or str(self.model.dtype).removeprefix("torch.")
 
+    @property
+    def layers(self) -> int:
+        """How many decoder layers it has; configs may count attention layers, of which some have two."""
+        return len(self.model.model.layers)
+
 
 def info_of(weights: Weights, mode: str, language: TokenVocabulary, chat: Chat) -> EngineInfo:
     """An engine's description of its weights."""
@@ -53,7 +58,7 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary, chat: Chat) 
         mode=mode,
         numerics=weights.numerics,
         device=str(weights.model.device),
-        layers=config.num_hidden_layers,
+        layers=weights.layers,
         context=context_of(config.to_dict()) or 0,
         protected=language.protected(weights.tokenizer.get_vocab().values()),
         language=language.sha256,
