@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.messages import AIMessage
+
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.faults import Fault, unfit
 from ig_guardrail.integrations.openai_server.wires.fields import (
@@ -81,6 +83,8 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
     effort = (given.get("output_config") or {}).get("effort")
     options |= {"reasoning_effort": effort} if effort in EFFORTS else {}
     options |= _tools(given.get("tools"), given.get("tool_choice"))
+    if isinstance(turns[-1], AIMessage) and _has_form(given):
+        raise unfit("the last begins the answer, whose form is enforced from its first token", "messages")
     passed = (*passed, *_unread(given))
     named = take_names(own)
     question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
@@ -145,6 +149,12 @@ def _form(given: Any) -> dict[str, Any]:
     if not isinstance(form, Mapping) or form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
         raise unfit("it is of type json_schema, and has a schema", "output_config.format")
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"]}}}
+
+
+def _has_form(given: Mapping[str, Any]) -> bool:
+    """Whether an answer is JSON, or a call."""
+    choice = given.get("tool_choice") or {}
+    return bool((given.get("output_config") or {}).get("format")) or choice.get("type") in ("any", "tool")
 
 
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:

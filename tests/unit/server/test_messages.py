@@ -221,6 +221,13 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
         ({"tools": [{"name": "f", "input_schema": {"enum": []}}]}, "tools: "),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"enum": []}}}}, "output_config.format: "),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format: "),
+        (
+            {
+                "messages": [*ASK["messages"], {"role": "assistant", "content": "{"}],
+                "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            },
+            "messages: the last begins the answer, whose form is enforced",
+        ),
         ({"mcp_servers": []}, "mcp_servers: "),
         ({"temprature": 1}, "temprature: unknown"),
         ({"ig_guardrail": {"refusal_style": "text"}}, "ig_guardrail: "),
