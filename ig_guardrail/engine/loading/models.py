@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ig_guardrail.engine.loading.description import config_in, named_ends, tokenizer_in
 from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256, unpacked
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.soundness.folder import UNQUANTISED, ModelFolder
@@ -91,12 +92,10 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     """A model's `transformers` tokenizer, without its weights."""
     check_revision(model, revision)
     _require_readers(model)
-    from transformers import AutoTokenizer
-
     folder, _ = find_description(model, revision)
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return tokenizer_in(folder)
     except Exception as error:  # readers of odd files raise what they like
         raise unreadable(model, folder, error) from error
 
@@ -224,22 +223,22 @@ def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
 
 def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     from ig_guardrail.engine.loading.soundness.fitness import require_whole, shape_of
 
     auto: Any = AutoModelForCausalLM
     where = f"model '{source.name}'"
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     ModelFolder(source.folder, where).require_numbers()
     with quiet():
-        config = AutoConfig.from_pretrained(source.folder, **local)
+        config = config_in(source.folder)
         shape_of(config, where)
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
+        tokenizer = tokenizer_in(source.folder)
         require_sound(tokenizer, where, config.get_text_config().vocab_size)
-        told = {"dtype": getattr(torch, dtype, dtype), "use_safetensors": True}
+        named_ends(source.folder)  # `transformers` passes over settings that it cannot read
+        told = {"config": config, "dtype": getattr(torch, dtype, dtype), "use_safetensors": True}
         told |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # what does not fit is told below
-        model, found = auto.from_pretrained(source.folder, **told, **local)
+        model, found = auto.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False, **told)
     require_whole(found, where)
     return model.to(device).eval(), tokenizer
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.kinds import EngineChoice
-from ig_guardrail.engine.loading.facts import named_ends, tokenizer_in
+from ig_guardrail.engine.loading.description import named_ends, tokenizer_in
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description
 from ig_guardrail.engine.loading.store import quiet
