@@ -99,7 +99,7 @@ def told_for(thinking: Thinking, thoughts: ThoughtFormat | None) -> Told:
         raise RequestError(
             f"the model's chat template takes no effort '{thinking:.40}'",
             where="reasoning_effort",
-            why="its prompt would be the one that it writes without, and the model would think as long as ever",
+            why="it would write the prompt that it writes without one, and the model would think as it always does",
             fix=f"use one of {', '.join(efforts)}" if efforts else "leave it out; max_reasoning_tokens ends thoughts",
         )
     return thoughts.efforts[thinking]
