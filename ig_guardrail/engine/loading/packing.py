@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -63,9 +64,9 @@ class PackedLinear(nn.Module):
         self.widths = widths
         self.few = 0  # rows up to which they are read by a compiled product
 
-    @property
+    @cached_property
     def weight(self) -> Tensor:
-        """The weights, (outputs, inputs), laid out as usual each time: some models compute with them themselves."""
+        """The weights, (outputs, inputs), laid out as usual and kept so: some models compute with them in every pass."""
         weights: Tensor = self._packed.to_dense()
         return weights
 

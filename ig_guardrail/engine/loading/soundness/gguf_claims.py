@@ -60,7 +60,7 @@ class Claims:
         spelled = [token for token, entry in added if entry.special and entry.content in _SPELLED_ENDS]
         found = {*named, *spelled, end_of_turn(tokenizer)}
         size = len(self._reader.fields["tokenizer.ggml.tokens"].data)
-        return sorted(int(token) for token in found if token is not None and 0 <= token < size)
+        return sorted(token for token in found if isinstance(token, int) and 0 <= token < size)
 
     def set_positions(self, config: Any) -> None:
         """Have a `transformers` config read positions as the file says. Raises ModelError where it cannot say so."""
