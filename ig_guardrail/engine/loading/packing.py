@@ -66,7 +66,7 @@ class PackedLinear(nn.Module):
 
     @cached_property
     def weight(self) -> Tensor:
-        """The weights, (outputs, inputs), laid out as usual and kept so: some models compute with them in every pass."""
+        """The weights, (outputs, inputs), laid out as usual and kept: some models compute with them in each pass."""
         weights: Tensor = self._packed.to_dense()
         return weights
 
