@@ -22,7 +22,7 @@ from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
 from ig_guardrail.types import Message, ToolFormat, with_system_text
 
-GO_ON = "Now give that in the form that was asked for."
+GIVE_IT, GO_ON = "Now give that in the form that was asked for.", "Go on."  # what follows a last word of the assistant
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "toolSpec"}  # of tools that are no schema
@@ -69,11 +69,13 @@ def _told_apart(offered: Sequence[Tool]) -> None:
 def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], tool_format: ToolFormat) -> tuple[Message, ...]:
     """A conversation whose model is told of the form, as far as its chat template will not tell of it.
 
-    A last turn of the assistant begins no answer that is JSON, or a call: it was said, and is to be given in the form.
+    A last turn of the assistant begins no answer that has a form: it was said, and the model goes on from there.
     """
-    formed = form.schema is not None or form.choice == "any"
-    said = (Message("user", GO_ON),) if formed and len(turns) > 1 and turns[-1].role == "assistant" else ()
-    return with_system_text((*turns, *said), form.instructions(tool_format))
+    said = len(turns) > 1 and turns[-1].role == "assistant" and bool(turns[-1].text)
+    if said and (form.schema is not None or form.callable):
+        whole = form.schema is not None or form.choice == "any"
+        turns = (*turns, Message("user", GIVE_IT if whole else GO_ON))
+    return with_system_text(turns, form.instructions(tool_format))
 
 
 def tool_of(given: Any) -> Tool:

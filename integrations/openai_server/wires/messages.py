@@ -152,9 +152,9 @@ def _form(given: Any) -> dict[str, Any]:
 
 
 def _has_form(given: Mapping[str, Any]) -> bool:
-    """Whether an answer is JSON, or a call."""
-    choice = given.get("tool_choice") or {}
-    return bool((given.get("output_config") or {}).get("format")) or choice.get("type") in ("any", "tool")
+    """Whether an answer is JSON, or may hold calls."""
+    barred = (given.get("tool_choice") or {}).get("type") == "none"
+    return bool((given.get("output_config") or {}).get("format")) or bool(given.get("tools") and not barred)
 
 
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:

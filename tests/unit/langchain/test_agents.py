@@ -19,7 +19,7 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
-from ig_guardrail.integrations.langchain.response_format import GO_ON
+from ig_guardrail.integrations.langchain.response_format import GIVE_IT, GO_ON
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
 from ig_guardrail.text.calls import OPEN, format_call
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
@@ -85,7 +85,7 @@ BLUE = {"text": "A blue one."}
     ("method", "said"), [("json_schema", json.dumps(BLUE)), ("function_calling", format_call("Joke", BLUE))]
 )
 def test_what_the_assistant_said_last_is_given_in_a_form(method: Any, said: str) -> None:
-    model = ChatIGGuardrail(guardrail=obliging_guardrail({GO_ON: said}), seed=7).with_structured_output(
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({GIVE_IT: said}), seed=7).with_structured_output(
         Joke, method=method
     )
     asked = [HumanMessage("A joke."), AIMessage("A blue one.")]
@@ -94,8 +94,18 @@ def test_what_the_assistant_said_last_is_given_in_a_form(method: Any, said: str)
         model.invoke(asked[1:])
 
 
+def test_an_agent_goes_on_from_what_another_said_last() -> None:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({GO_ON: READ, **SAYS}), seed=7)
+    handed_on = [HumanMessage("Read it."), AIMessage("My colleague will do that.", name="first")]
+    assert [type(one) for one in create_agent(model, [read_file]).invoke({"messages": handed_on})["messages"][2:]] == [
+        AIMessage,
+        ToolMessage,
+        AIMessage,
+    ]
+
+
 def test_the_prebuilt_agent_gives_a_value_of_a_schema() -> None:
-    says = {**SAYS, GO_ON: json.dumps(BLUE)}
+    says = {**SAYS, GIVE_IT: json.dumps(BLUE)}
     agent = create_react_agent(
         ChatIGGuardrail(guardrail=obliging_guardrail(says), seed=7), [read_file], response_format=Joke
     )

@@ -228,6 +228,13 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
             },
             "messages: the last begins the answer, whose form is enforced",
         ),
+        (
+            {
+                "messages": [*ASK["messages"], {"role": "assistant", "content": "Let"}],
+                "tools": [{"name": "pay", "input_schema": {"type": "object"}}],
+            },
+            "messages: the last begins the answer, whose form is enforced",
+        ),
         ({"mcp_servers": []}, "mcp_servers: "),
         ({"temprature": 1}, "temprature: unknown"),
         ({"ig_guardrail": {"refusal_style": "text"}}, "ig_guardrail: "),
