@@ -29,6 +29,7 @@ UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +200,13 @@ def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
             why="of files, only GGUF files are models; what has safetensors weights is a folder",
             fix=f"name the folder that the file lies in; or, of a GGUF file, let its name end in '{SUFFIX}'",
         )
-    file = Path(name).suffix == SUFFIX
+    file, address = Path(name).suffix == SUFFIX, _HUB_ADDRESS.match(name)
     if name.startswith(".") or file or not _HUB_NAME.fullmatch(name):
         raise ModelError(
             f"there is no {'file' if file else 'folder'} '{name}'",
             where=f"model '{name}'",
             why="a model is 'embedded', a folder with its files, a .gguf file, or a hub name such as 'Qwen/Qwen3-0.6B'",
-            fix="check the path",
+            fix="check the path" if address is None else f"name it '{address[1]}'",
         )
     import huggingface_hub
 

@@ -93,7 +93,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has no config.json[\s\S]*config.json, a tokenizer and safetensors"):
+    with pytest.raises(ModelError, match=r"has no config.json[\s\S]*a tokenizer and safetensors[\s\S]*GGUF files"):
         load_engine(str(tmp_path), device="cpu")
 
 
@@ -110,6 +110,12 @@ def test_a_hub_name_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(ModelError, match=r"cannot be had: no such repository[\s\S]*use model 'embedded'"):
         load_engine("someone/nothing", device="cpu")
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/tree/main", "/resolve/main/model.safetensors"])
+def test_an_address_of_the_hub_is_told_by_its_name(rest: str) -> None:
+    with pytest.raises(ModelError, match=r"name it 'Qwen/Qwen3-0\.6B'"):
+        load_engine(f"https://huggingface.co/Qwen/Qwen3-0.6B{rest}", device="cpu")
 
 
 def test_devices_and_dtypes_that_do_not_exist_are_refused(folder: Path) -> None:
