@@ -27,7 +27,10 @@ DTYPES = ("bfloat16", "float32", "float16")
 QUANTIZED = ("int4",)
 UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
+HUB_EXTRAS = [  # the same weights in other layouts: all folders but that of further templates, such as one for tools
+    *("[!a]*/*", "a[!d]*/*", "ad[!d]*/*"),  # additional_chat_templates/
+    "consolidated*",
+]
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _HUB_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)")
 

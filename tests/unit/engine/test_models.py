@@ -13,10 +13,11 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from ig_guardrail.engine.loading import embedded
 from ig_guardrail.engine.loading.loaded import Registry
-from ig_guardrail.engine.loading.models import load_engine, load_weights
+from ig_guardrail.engine.loading.models import HUB_EXTRAS, HUB_FILES, load_engine, load_weights
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Draw, Message, Sampling
@@ -110,6 +111,13 @@ def test_a_hub_name_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(ModelError, match=r"cannot be had: no such repository[\s\S]*use model 'embedded'"):
         load_engine("someone/nothing", device="cpu")
+
+
+def test_of_the_hub_s_folders_further_templates_alone_are_fetched() -> None:
+    templates = ["chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+    others = ["original/params.json", "onnx/config.json", "adapter/a.safetensors", "consolidated.safetensors"]
+    fetched = filter_repo_objects([*templates, *others], allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS)
+    assert list(fetched) == templates
 
 
 @pytest.mark.parametrize("rest", ["", "/", "/tree/main", "/resolve/main/model.safetensors"])
