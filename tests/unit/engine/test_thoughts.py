@@ -61,6 +61,8 @@ def test_a_format_says_what_is_to_be_known_of_it() -> None:
         ("levelled", ["low", "medium", "xhigh"], None, {}),
         ("silent", ["high"], {"reasoning_effort": "none"}, {"reasoning_effort": "high"}),
         ("twofold", ["high", "max"], {}, {"thinking": True}),
+        ("single", ["high"], None, {}),
+        ("unasked", ["low", "high"], {}, {"reasoning_effort": "high"}),
         ("switched", [], {"enable_thinking": False}, {}),
     ],
 )

@@ -72,7 +72,13 @@ TWOFOLD = (  # an effort counts only where the template is told to think, too
     "{% if thinking and reasoning_effort in ('high', 'max') %}<|open|>system\n{{ reasoning_effort }}<|shut|>{% endif %}"
     + ASKED
 )
+SINGLE = (  # one word alone is another effort than the usual one
+    "{% set reasoning_effort = 'high' if reasoning_effort == 'high' else 'max' %}" + _EFFORT + KEPT
+)
+UNASKED = ASKED.replace("if thinking", "if reasoning_effort in ('low', 'high')")  # an effort is what asks for a thought
 TEMPLATES: Mapping[str, str] = {
+    "single": SINGLE,
+    "unasked": UNASKED,
     "worded": WORDED,
     "levelled": LEVELLED,
     "silent": SILENT,
