@@ -62,6 +62,7 @@ class RequestOptions:
     tenant: str | None
     form: ResponseFormat
     reasoning: str = "auto"
+    reasoning_effort: str | None = None
     max_reasoning_tokens: int | None = None
     own: GenerationDefaults = field(default_factory=GenerationDefaults)
     tool_format: ToolFormat = OUR_FORMAT
@@ -106,6 +107,7 @@ class RequestOptions:
             conversation=conversation,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            reasoning_effort=self.reasoning_effort,
             notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant),
             bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),

@@ -65,6 +65,7 @@ class CallOptions(BaseModel):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     reasoning: str = "auto"
+    reasoning_effort: str | None = None
     max_reasoning_tokens: int | None = None
     prompt_cache: bool = True
     conversation: str | None = None
@@ -104,6 +105,7 @@ class CallOptions(BaseModel):
             top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            reasoning_effort=self.reasoning_effort,
             notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant) if self.prompt_cache else None,
             bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),

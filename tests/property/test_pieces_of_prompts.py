@@ -22,10 +22,14 @@ class _Joins:
 def pieces(prompt: int, answer: int, tile: int, shortest: int, piece: int) -> list[int]:
     """Tokens of the prompt in each pass that has some; all passes together read everything once, in order."""
     caching: Any = SimpleNamespace(
-        piece=512, tile=tile, shortest=shortest, empty=lambda room: None, recall=lambda rows, pages: 0
+        piece=512, tile=tile, shortest=shortest, empty=lambda room, reach: None, recall=lambda rows, pages: 0
     )
     context: Any = SimpleNamespace(
-        prompt=SimpleNamespace(ids=tuple(range(prompt)), cache_salt=None), account=None, layers=(), edit=None
+        prompt=SimpleNamespace(ids=tuple(range(prompt)), cache_salt=None),
+        account=None,
+        layers=(),
+        edit=None,
+        rules=SimpleNamespace(limit=9),
     )
     arithmetic: Any = _Joins()
     strand = read_prompt(caching, arithmetic, context, tuple(range(prompt, prompt + answer)), Pace(piece, piece))

@@ -48,7 +48,7 @@ def read_prompt(
     """
     prompt, account = context.prompt.ids, context.account
     ids = (*prompt, *answer)
-    rows, at, cached = caching.empty(len(ids)), 0, 0
+    rows, at, cached = caching.empty(len(ids), len(prompt) + context.rules.limit), 0, 0
     pages = _pages(caching, context, max(0, len(prompt) - caching.shortest))
     while True:
         found = caching.recall(rows, pages)

@@ -23,6 +23,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.detokenize import Detokenizer
 from ig_guardrail.engine.text.endings import end_of_calls, end_of_turn
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
+from ig_guardrail.engine.text.thoughts import efforts_of
 from ig_guardrail.engine.text.tool_probe import markers_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import NodeTree
@@ -55,6 +56,7 @@ class LlamaCppEngine(TreeEngine):
             protected=language.protected(range(model.size)),
             language=language.sha256,
             thinks=language.thoughts is not None,
+            efforts=efforts_of(chat.thoughts),
             tool_format=chat.format,
         )
         caching, tree = CellCaching(pool, room_for_prompts(machine_memory())), NodeTree[Any]()
