@@ -61,7 +61,7 @@ from ig_guardrail.types.receipt import (
     Verdict,
 )
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
-from ig_guardrail.types.tools import OUR_FORMAT, CallNotation, Tool, ToolFormat
+from ig_guardrail.types.tools import OUR_FORMAT, ArgumentNames, CallNotation, Tool, ToolFormat
 from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "Accumulate",
     "Append",
     "Approval",
+    "ArgumentNames",
     "BlockRecord",
     "CallTimes",
     "Budget",
