@@ -39,17 +39,21 @@ ELSEWHERE = {
     "threshold": "cutoff min_score score_threshold confidence",
     "messages": "responses texts replies",
     "refusal": "blocked denied rejection refused blocked_message",
-    "otherwise": "fallback fallbacks backup",
     "mode": "enforcement",
     "on_exceed": "action on_violation on_fail on_block",
     "longest_match": "window max_length",
 }
+_FAILING = re.compile("(?i)(?:fallback|failover|backup)s?")  # keys of a cost model that nothing here has, either
 _INSTEAD = {  # keys that nothing here has, and what does the same
     "ignore_?case|case_?(?:in)?sensitive|flags": "write `(?i)` in front of a pattern for letters of either case",
     "enabled|disabled|active|shadow|dry_?run|monitor(?:_only)?": "write `mode: shadow` in each budget that should "
     "record and deny nothing, and delete what is not wanted",
     "//|_?comments?|_?notes?": "write a comment behind `#`, or a key of your own, which begins with `x-`",
 }
+_WHERE_IT_FAILS = (
+    "say what a failure does by `on_error`, and have others judge at all times by a budget's `cost: max(a, b)`; "
+    "`otherwise` names what serves from the start on where this one does not fit"
+)
 KINDS_ELSEWHERE = {
     "provided": "given",
     "pattern": "regex regexp keyword keywords words blocklist denylist",
@@ -73,6 +77,8 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     disguised = next((known for known in free if not name.isascii() and folded(name) == known), None)
     if disguised is not None:
         return disguised, "a letter in it is of another script, or nobody sees it", f"write `{disguised}`"
+    if "on_error" in section.fields and _FAILING.fullmatch(name):
+        return None, "nothing steps in while one fails", _WHERE_IT_FAILS
     told = next((advice for words, advice in _INSTEAD.items() if re.fullmatch(words, name.lower())), None)
     if told is not None and section.notes:
         return None, f"not a key of {section.title}", told

@@ -191,8 +191,8 @@ def _cost_models(policy: CompiledPolicy) -> Iterator[str]:
         while other is not None and other not in steps:
             steps.append(other)
             other = spec_of(policy, other).otherwise
-        instead = "".join(f", otherwise {step} ({_what(spec_of(policy, step))})" for step in steps)
-        yield f"{name} ({_what(spec)}){instead}"
+        others = ", else ".join(f"{step} ({_what(spec_of(policy, step))})" for step in steps)
+        yield f"{name} ({_what(spec)})" + (f"; where it does not fit at start-up: {others}" if others else "")
 
 
 def _what(spec: CostModelSpec) -> str:
@@ -203,7 +203,15 @@ def _what(spec: CostModelSpec) -> str:
     notes = [f"{many} pattern{'s' if many > 1 else ''}" if many else f"{spec.kind} {named}".strip()]
     notes += [f"reads {beyond_text(spec.kind)}"] if beyond_text(spec.kind) else []
     notes += ["its score {:g} counts as {:g}".format(*spec.scale)] if spec.scale else []
-    notes += ["goes on without it where it fails"] if spec.on_error == "open" else []
+    failing = (
+        "goes on without it"
+        if spec.on_error == "open"
+        else "shows nothing more"
+        if spec.options.get("base_url")
+        else ""
+    )
+    notes += [f"asks {spec.options['base_url']}"] if spec.options.get("base_url") else []
+    notes += [f"{failing} where it fails"] if failing else []
     return "; ".join(notes)
 
 

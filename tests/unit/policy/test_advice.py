@@ -81,7 +81,9 @@ SAID = [
     ("every: 16", "every: 24h", "`every` is not a number", "write 24 alone, if tokens are meant"),
     (LEXICAL, f"{LEXICAL}, timeout_ms: 2s", "`timeout_ms` is not a number", "write 2000, in milliseconds"),
     (LEXICAL, f"{LEXICAL}, timeout_ms: 10_000", "`timeout_ms` is not a number", "write 10000"),
-    (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`", "write `otherwise`"),
+    (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`",
+     "say what a failure does by `on_error`, and have others judge at all times by a budget's `cost: max(a, b)`; "
+     "`otherwise` names what serves from the start on where this one does not fit"),
     (LEXICAL, LEXICAL.replace("model:", "head:"), "unknown key `head`", "write `model`"),
     ('"ba.r"]', '"ba.r"], ignore_case: true', "unknown key `ignore_case`",
      "write `(?i)` in front of a pattern for letters of either case"),

@@ -79,6 +79,10 @@ def steers(text: str, key: str = "steer") -> dict[str, str]:
 
 
 WORDS = "words: {kind: lexical, model: words, hazards: [hte, x.insult]}"
+HOSTED = (
+    "hosted: {base_url: 'http://127.0.0.1:8000/v1', hazards: [hte, x.insult], categories: {x.insult: [harassment]}, "
+    "model: m, kind: openai}"
+)
 HELP = "help: {kind: latent, head: harmful-help, hazards: [ncr]}"
 OWN = "own: {kind: pattern, hazards: [x.rude_words], longest_match: 9, patterns: ['blockhead']}"
 
@@ -534,6 +538,18 @@ CASES = [
             WORDS.replace("lexical, model: words", "latent, head: toxic-tone, otherwise: other"),
             WORDS.replace("words:", "other:"),
         ),
+    ),
+    doubt(
+        "P165",
+        models(HOSTED.replace("openai}", "openai, otherwise: words}"), WORDS, cost="hosted"),
+        "words",
+        models(HOSTED, WORDS, cost='"max(hosted, words)"'),
+    ),
+    doubt(
+        "P165",
+        models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone, otherwise: hosted"), HOSTED),
+        "hosted",
+        models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone"), HOSTED, cost='"max(words, hosted)"'),
     ),
     # Addresses in capitals alone, and characters in another form.
     doubt(
