@@ -34,6 +34,16 @@ from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEn
 from ig_guardrail.types.hazards import EVERY
 
 _NONE = ("none", "no", "off", "false", "disabled", "n")
+_OF_TOOLS: dict[Steps, tuple[str, ...]] = {("tools", "allow"): ("all", "any", "*"), ("tools", "deny"): _NONE}
+_WITHOUT: dict[Steps, str] = {
+    ("tools", "allow"): "every tool that is not denied may be called",
+    ("tools", "deny"): "no tool is denied",
+}
+_ONE_AFTER_ANOTHER: dict[Steps, str] = {  # keys that name one, which may name the next
+    ("otherwise",): "write one, and the next as `otherwise` of that",
+    ("extends",): "write one policy, which may extend the next itself",
+    ("scope",): "write one, and a budget of its own for each other",
+}
 _CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
 
 
@@ -222,6 +232,8 @@ class Checker:
             message = f"{called(path)} has {count} items" if count else f"{called(path)} is empty"
             many = f"{kind.least} to {kind.most} items" if kind.least != kind.most else "one item"
             advice, label = f"write {many}", f"needs {many.removesuffix(' items')}"
+            if isinstance(kind, MapOf) and kind.most == 1:
+                advice = "write one key alone, the name, and below it what belongs to that: `{NAME: ...}`"
             self.faults.append(Spot(path, tree.mark).fault("P027", message, label=label, help=advice))
 
     def _unique(self, values: list[Any], listing: Listing, path: Steps) -> None:
@@ -242,12 +254,16 @@ class Checker:
         found = shapes[type(tree)]
         if isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null"):
             found = "without a value"
+        elif isinstance(tree, Scalar) and path in _OF_TOOLS and tree.text.lower() in _OF_TOOLS[path]:
+            advice = "delete the key: without it, " + _WITHOUT[path]
         elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
             advice = _as_items(kind, tree, path) or advice
         elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in _NONE:
             advice = "delete the key, if none is meant; else " + advice
         elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
             advice = "write one here, and an entry of its own for each other"
+        elif isinstance(tree, Listing) and path[-1:] in _ONE_AFTER_ANOTHER:
+            advice = _ONE_AFTER_ANOTHER[path[-1:]]
         elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
             names = [item.text for item in tree.items if isinstance(item, Scalar)]
             advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice

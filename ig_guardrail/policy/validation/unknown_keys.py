@@ -14,13 +14,14 @@ from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.yaml.decoding import WIDE_SPACES
 from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlEntry
 from ig_guardrail.text.normalisation import folded
+from ig_guardrail.types.languages import normal_tag
 
 # Keys that other guardrails, and other languages, have for the same; a key is meant where its section has it.
 ELSEWHERE = {
     "least": "min minimum gte ge min_value",
     "most": "max maximum lte le max_value",
     "calls": "max maximum limit count max_calls",
-    "one_of": "enum values choices in allowed_values",
+    "one_of": "enum values choices in allowed_values equals equal eq value",
     "matches": "regex pattern regexp format",
     "pattern": "regex regexp",
     "patterns": "regex regexes pattern words keywords",
@@ -41,6 +42,7 @@ ELSEWHERE = {
     "refusal": "blocked denied rejection refused blocked_message",
     "mode": "enforcement",
     "on_exceed": "action on_violation on_fail on_block",
+    "scope": "per gathers_over shared_by",
     "longest_match": "window max_length",
 }
 _FAILING = re.compile("(?i)(?:fallback|failover|backup)s?")  # keys of a cost model that nothing here has, either
@@ -48,6 +50,8 @@ _INSTEAD = {  # keys that nothing here has, and what does the same
     "ignore_?case|case_?(?:in)?sensitive|flags": "write `(?i)` in front of a pattern for letters of either case",
     "enabled|disabled|active|shadow|dry_?run|monitor(?:_only)?": "write `mode: shadow` in each budget that should "
     "record and deny nothing, and delete what is not wanted",
+    "remove|delete|disable|without|exclude": "name nothing to be taken away: a policy that extends another adds to "
+    "it, and tightens it",
     "//|_?comments?|_?notes?": "write a comment behind `#`, or a key of your own, which begins with `x-`",
 }
 _WHERE_IT_FAILS = (
@@ -79,6 +83,11 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
         return disguised, "a letter in it is of another script, or nobody sees it", f"write `{disguised}`"
     if "on_error" in section.fields and _FAILING.fullmatch(name):
         return None, "nothing steps in while one fails", _WHERE_IT_FAILS
+    if "refusal" in section.fields and isinstance(entry.value, Table) and normal_tag(name) is not None:
+        advice = f"write it under each message: `refusal: {{{name}: ...}}`, `closing: {{{name}: ...}}`"
+        return None, "languages stand below messages", advice
+    if _FAILING.fullmatch(name) and section.fields.keys() & {"messages", "refusal"}:
+        return None, f"not a key of {section.title}", "what is shown instead are the texts `refusal` and `closing`"
     told = next((advice for words, advice in _INSTEAD.items() if re.fullmatch(words, name.lower())), None)
     if told is not None and section.notes:
         return None, f"not a key of {section.title}", told

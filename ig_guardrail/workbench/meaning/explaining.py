@@ -30,6 +30,7 @@ SHARED = {
 class BudgetMeaning:
     """One budget.
 
+    shared      by what, which requests have to name: a conversation or a tenant; "" for a budget of single answers
     cost        its expression; cost_models the entries in it
     most        the most that one answer can cost; None where there is no most
     overdrawn   by what scores it is overdrawn, in words; "" if by none
@@ -40,6 +41,7 @@ class BudgetMeaning:
     id: str
     mode: str
     scope: str
+    shared: str
     hazards: tuple[str, ...]
     cost: str
     cost_models: tuple[str, ...]
@@ -110,6 +112,7 @@ def _budgets(policy: CompiledPolicy) -> Iterator[BudgetMeaning]:
             id=budget.id,
             mode=modes[budget.id],
             scope=SHARED[budget.scope].format(tool=budget.tool),
+            shared={"response": "", "tenant": "tenant"}.get(budget.scope, "conversation"),
             hazards=_scored(policy, budget),
             cost=_expression(policy, budget),
             cost_models=tuple(judged),
@@ -368,6 +371,8 @@ def details(one: BudgetMeaning) -> Iterator[str]:
     else:
         most = f"an answer costs at most {_most(one)}, which is not over {one.granted:g}"
         yield f"no scores overdraw it: {most}"
+    if one.shared and one.mode == "enforce":
+        yield f"requests must name the {one.shared}; earlier answers that they bring along are charged, too"
     if one.mode == "shadow":
         yield "in shadow: what it would cost is recorded, and nothing is held back"
     if not one.certain:

@@ -551,6 +551,23 @@ CASES = [
         "hosted",
         models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone"), HOSTED, cost='"max(words, hosted)"'),
     ),
+    doubt("P158", {"tools": "{allow: [all]}"}, "all]", {"tools": "{allow: [all_orders]}"}),
+    doubt("P158", {"tools": "{deny: [none]}"}, "none]", {"tools": "{deny: [none_of_them]}"}),
+    doubt(
+        "P143",
+        budget("threshold: 0.5, budget: 0, scope: conversation, decay: 0.5"),
+        "decay",
+        budget("threshold: 0.5, budget: 0.3, scope: conversation, decay: 0.5"),
+    ),
+    doubt("P143", budget("threshold: 0.5, weight: 2"), "weight", budget("threshold: 0.5, budget: 0.2, weight: 2")),
+    doubt("P104", codes("secret", 300), "300", codes("secret", 200)),
+    doubt("P104", codes("secret .{0,40}", 300), "300", codes("secret .{0,200}", 300)),
+    doubt(
+        "P139",
+        says('{en: "Not today.", fr: "Not today."}', '{en: "Stop.", fr: "Halte."}'),
+        '"Not today."}',
+        says('{en: "Not today.", fr: "Pas ici."}', '{en: "Stop.", fr: "Stop."}'),
+    ),
     # Addresses in capitals alone, and characters in another form.
     doubt(
         "P130",
