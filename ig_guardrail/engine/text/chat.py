@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, count, pairwise
 from typing import Any
 
@@ -28,6 +28,7 @@ from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
+from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import CallNotation, Message, Prompt, Tool, ToolFormat
 
 APART = "\u2060"
@@ -47,6 +48,7 @@ class Chat:
     spelled  the pattern of texts of added tokens
     format   how the model writes calls of tools
     thoughts  what the template does with thoughts; None if it knows none
+    turn     for one text at a time: the tokenizer itself keeps whether special tokens are read in the next one
     """
 
     tokenizer: Any
@@ -57,6 +59,7 @@ class Chat:
     spelled: re.Pattern[str]
     format: ToolFormat
     thoughts: ThoughtFormat | None = None
+    turn: ForkSafeLock = field(default_factory=ForkSafeLock, compare=False, repr=False)
 
     def encode(
         self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
@@ -101,11 +104,17 @@ class Chat:
         prompt = self.encode(turns, None if self.thoughts.off is None else False)
         header = self.thoughts.plain if self.thoughts.off is None else ""
         ended = self.thoughts.closing if prompt.opened else header
-        return (*prompt.ids, *self.tokenizer.encode(ended, add_special_tokens=False))
+        return (*prompt.ids, *self.marked_ids(ended))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        with self.turn:
+            return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+
+    def marked_ids(self, text: str) -> tuple[int, ...]:
+        """The tokens of a text of the template's, in which markers are markers."""
+        with self.turn:
+            return tuple(self.tokenizer.encode(text, add_special_tokens=False))
 
     def neutral(self, text: str) -> str:
         """`text` with a space inside every marker."""
@@ -200,7 +209,8 @@ class Chat:
             ids: list[int] = []
             found: set[int] = set()
             for start, stop in pairwise(sorted({0, *cuts, len(rendering.text)})):
-                encoded = self.tokenizer(rendering.text[start:stop], add_special_tokens=False)
+                with self.turn:
+                    encoded = self.tokenizer(rendering.text[start:stop], add_special_tokens=False)
                 ids += encoded["input_ids"]
                 places = [i for i, token in enumerate(encoded["input_ids"]) if token in self.added]
                 added = [encoded.token_to_chars(place) for place in places]
