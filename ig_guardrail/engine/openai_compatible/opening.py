@@ -51,7 +51,7 @@ class Tokens:
         Raises EngineError where it would read a word of it as a marker.
         """
         text = self._decoded(ids, skip=False)
-        read = self.chat.marked_ids(text)
+        read: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         added = self.chat.added
         if [token for token in read if token in added] != [token for token in ids if token in added]:
             raise EngineError(

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from itertools import chain, count, pairwise
 from typing import Any
 
@@ -28,7 +29,6 @@ from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
-from ig_guardrail.threads.locks import ForkSafeLock
 from ig_guardrail.types import CallNotation, Message, Prompt, Tool, ToolFormat
 
 APART = "\u2060"
@@ -48,7 +48,8 @@ class Chat:
     spelled  the pattern of texts of added tokens
     format   how the model writes calls of tools
     thoughts  what the template does with thoughts; None if it knows none
-    turn     for one text at a time: the tokenizer itself keeps whether special tokens are read in the next one
+    plain    reads markers as words; one of its own, where a tokenizer keeps how it read the last text, or threads that
+             read at once would read each other's words as markers
     """
 
     tokenizer: Any
@@ -59,7 +60,7 @@ class Chat:
     spelled: re.Pattern[str]
     format: ToolFormat
     thoughts: ThoughtFormat | None = None
-    turn: ForkSafeLock = field(default_factory=ForkSafeLock, compare=False, repr=False)
+    plain: Any = None
 
     def encode(
         self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
@@ -104,17 +105,11 @@ class Chat:
         prompt = self.encode(turns, None if self.thoughts.off is None else False)
         header = self.thoughts.plain if self.thoughts.off is None else ""
         ended = self.thoughts.closing if prompt.opened else header
-        return (*prompt.ids, *self.marked_ids(ended))
+        return (*prompt.ids, *self.tokenizer.encode(ended, add_special_tokens=False))
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""
-        with self.turn:
-            return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
-
-    def marked_ids(self, text: str) -> tuple[int, ...]:
-        """The tokens of a text of the template's, in which markers are markers."""
-        with self.turn:
-            return tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        return tuple(self.plain.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def neutral(self, text: str) -> str:
         """`text` with a space inside every marker."""
@@ -209,8 +204,7 @@ class Chat:
             ids: list[int] = []
             found: set[int] = set()
             for start, stop in pairwise(sorted({0, *cuts, len(rendering.text)})):
-                with self.turn:
-                    encoded = self.tokenizer(rendering.text[start:stop], add_special_tokens=False)
+                encoded = self.tokenizer(rendering.text[start:stop], add_special_tokens=False)
                 ids += encoded["input_ids"]
                 places = [i for i, token in enumerate(encoded["input_ids"]) if token in self.added]
                 added = [encoded.token_to_chars(place) for place in places]
@@ -299,4 +293,14 @@ def chat_of(tokenizer: Any) -> Chat:
     markers = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
     longest = max(map(len, longest_first), default=0)
     spelled = re.compile("|".join(re.escape(entries[token].content) for token in sorted(added - special)) or r"(?!)")
-    return Chat(tokenizer, special, added, markers, longest, spelled, format, thought_format_of(tokenizer))
+    thoughts, plain = thought_format_of(tokenizer), _of_plain_texts(tokenizer)
+    return Chat(tokenizer, special, added, markers, longest, spelled, format, thoughts, plain)
+
+
+def _of_plain_texts(tokenizer: Any) -> Any:
+    """A tokenizer that reads markers as words: a copy of one that keeps how it reads from text to text."""
+    if not hasattr(tokenizer, "split_special_tokens"):
+        return tokenizer
+    plain = deepcopy(tokenizer)
+    plain.encode("a", add_special_tokens=False, split_special_tokens=True)  # as it reads from here on
+    return plain
