@@ -101,9 +101,12 @@ def in_pieces(
 def forced_end(caching: Caching[Any], pace: Pace, at: int, start: int, count: int) -> int:
     """Where the next piece of a forced text ends, of which `start` of `count` tokens were read behind `at` others.
 
-    It ends where a piece of a prompt may, so whoever else is served changes nothing of what is read.
+    A short text is one piece. The first of a long one ends with a tile, and all others begin where pieces of prompts
+    may: so whoever else is served changes nothing of what is read.
     """
-    stop = start + pace.piece()
+    if count < caching.piece + caching.shortest:
+        return count
+    stop = start + pace.piece() if start else caching.tile
     stop -= (at + stop) % caching.tile
     stop += caching.tile if stop - start < caching.shortest else 0
     return count if count - stop < caching.shortest else stop
