@@ -69,7 +69,11 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
             assert bool((states == theirs.hidden[layer]).all())
 
 
-@given(asked=st.integers(1, 70), said=st.integers(1, CHUNK + 5 * TILE), pieces=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+@given(
+    asked=st.integers(1, 70),
+    said=st.integers(1, CHUNK + 5 * TILE),
+    pieces=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
 @settings(deadline=None, max_examples=examples(30))
 def test_forced_texts_are_the_same_in_whatever_pieces(
     engines: tuple[TransformersEngine, TransformersEngine], asked: int, said: int, pieces: tuple[int, int]
