@@ -165,7 +165,7 @@ def _of_names(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
     enforced = [{one.id: one.hazards for one in charged(policy)} for policy in (a, b)]
     for name in enforced[0].keys() & enforced[1].keys():
         if set(enforced[0][name]) != set(enforced[1][name]):
-            yield Change(f"budgets.{name}.hazards", *(list(one[name]) for one in enforced))
+            yield Change(f"budgets.{name}.hazards", list(enforced[0][name]), list(enforced[1][name]))
 
 
 def _shared(policy: CompiledPolicy) -> list[Budget]:

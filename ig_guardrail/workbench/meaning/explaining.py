@@ -243,7 +243,7 @@ def _tools(policy: CompiledPolicy) -> Iterator[str]:
         yield f"`{rule['argument']}` of {rule.get('tool') or '*'}, where it is given, must be {musts}"
     for limit in side.limits:
         many = "1 call" if limit.budget == 1 else f"{limit.budget:g} calls"
-        yield f"at most {many} of {limit.tool} in a conversation ({limit.id})"
+        yield f"at most {many} of {limit.tool} in a conversation, which requests must name ({limit.id})"
 
 
 def _musts(rule: Mapping[str, Any]) -> Iterator[str]:

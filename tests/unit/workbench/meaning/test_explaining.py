@@ -101,7 +101,7 @@ def test_a_policy_in_words() -> None:
         "where a turn of user or tool scores above 0.8 by b, the refusal is shown, and nothing is decoded",
         "these tools may not be called: delete_*",
         "`amount` of refund, where it is given, must be a number of at least 1 and of at most 100",
-        "at most 3 calls of pay* in a conversation (payments)",
+        "at most 3 calls of pay* in a conversation, which requests must name (payments)",
         "ssh (suicide and self-harm)",
         "scored, and limited by no budget\n  ncr (non-violent crimes)",
     ):
