@@ -551,6 +551,18 @@ CASES = [
         "hosted",
         models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone"), HOSTED, cost='"max(words, hosted)"'),
     ),
+    doubt(
+        "P158",
+        {"tools": '{arguments: [{argument: to, one_of: [a@shop.example, "*@shop.example"]}]}'},
+        '"*@',
+        {"tools": r"{arguments: [{argument: to, matches: '[a-z]+@shop\.example'}]}"},
+    ),
+    doubt(
+        "P158",
+        {"tools": '{arguments: [{argument: express, one_of: ["true"]}]}'},
+        '"true"',
+        {"tools": "{arguments: [{argument: express, one_of: [express]}]}"},
+    ),
     doubt("P158", {"tools": "{allow: [all]}"}, "all]", {"tools": "{allow: [all_orders]}"}),
     doubt("P158", {"tools": "{deny: [none]}"}, "none]", {"tools": "{deny: [none_of_them]}"}),
     doubt(
