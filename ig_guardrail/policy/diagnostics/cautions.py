@@ -328,8 +328,8 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "P158": (
         "a name that is written like a pattern or a path",
-        "in names of tools `*` alone stands for any characters, and a dot for itself, as in names of arguments; in texts "
-        "that are listed no sign stands for another; what is inside of an argument has no name here",
+        "in names of tools `*` alone stands for any characters, and a dot for itself, as in names of arguments; in "
+        "texts that are listed no sign stands for another; what is inside of an argument has no name here",
         'deny: ["delete_.*"]',
         'deny: ["delete_*"]',
     ),

@@ -85,7 +85,9 @@ def _attempts(
                 for sequence in _sequences(line, others, scores, digits, whole):
                     yield from _forms(line, others, sequence)
     if line.spans:
-        yield from ((_given_elsewhere(line, _floats(_rounded(point, DIGITS[-1], whole))),) for point in points)
+        shared = [one for one in others if one.spans]
+        for point in _points(line, shared, whole, silent):
+            yield (_given_elsewhere(line, _floats(_rounded(point, DIGITS[-1], whole))),)
 
 
 def _points(

@@ -29,6 +29,11 @@ CASES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ("stricter", [{}], [{"scope": "conversation"}]),  # which is charged for what a conversation brings along
     ("stricter", [{"cost": "p", "budget": 0.2}], [{"cost": "p", "budget": 0.2, "scope": "tenant"}]),
     ("incomparable", [{}], [{"budget": 0.2, "scope": "conversation"}]),
+    (
+        "stricter",
+        [{}, {"threshold": 0.4, "budget": 0.3, "scope": "conversation"}],
+        [{"scope": "tenant"}, {"threshold": 0.4, "budget": 0.3, "scope": "conversation"}],
+    ),
     ("looser", [{}], [{"mode": "shadow"}]),
     ("stricter", [{"cost": "a"}], [{"cost": "max(a, b)"}]),
     ("same", [{"cost": "max(a, b)"}], [{"cost": "a"}, {"cost": "b"}]),
