@@ -99,8 +99,7 @@ class Decoder:
         before = len(self.context.prompt.ids) + rows[0].draft.position - len(blocks[0])
         start = 0
         while start < count:
-            alone = len(rows) == 1
-            stop = forced_end(self.caching, pace, before, start, count) if alone else count
+            stop = forced_end(self.caching, pace, before, start, count) if len(rows) == 1 else count
             read = yield from self._read(cached, rows, [block[start:stop] for block in blocks])
             logits = self.arithmetic.joined([logits, read], 1)
             for i, row in enumerate(rows):
