@@ -41,6 +41,7 @@ ELSEWHERE = {
     "messages": "responses texts replies",
     "refusal": "blocked denied rejection refused blocked_message",
     "mode": "enforcement",
+    "on_error": "fail_open fail_closed fail_on_error on_failure failure_mode unreachable_fallback",
     "on_exceed": "action on_violation on_fail on_block",
     "scope": "per gathers_over shared_by",
     "longest_match": "window max_length",

@@ -109,6 +109,8 @@ SAID = [
     (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`",
      "say what a failure does by `on_error`, and have others judge at all times by a budget's `cost: max(a, b)`; "
      "`otherwise` names what serves from the start on where this one does not fit"),
+    (LEXICAL, f"{LEXICAL}, fail_open: true", "unknown key `fail_open`", "write `on_error`"),
+    (LEXICAL, f"{LEXICAL}, unreachable_fallback: fail_open", "unknown key `unreachable_fallback`", "write `on_error`"),
     (LEXICAL, LEXICAL.replace("model:", "head:"), "unknown key `head`", "write `model`"),
     ('"ba.r"]', '"ba.r"], ignore_case: true', "unknown key `ignore_case`",
      "write `(?i)` in front of a pattern for letters of either case"),
