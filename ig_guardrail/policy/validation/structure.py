@@ -262,6 +262,9 @@ class Checker:
             advice = "delete the key, if none is meant; else " + advice
         elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
             advice = "write one here, and an entry of its own for each other"
+        elif isinstance(tree, Table) and isinstance(kind, ListOf) and _is_of_names(kind, tree):
+            name = tree.entries[0].key.text
+            advice = f"write each as an item of a list, with its name as `id`: `- {{id: {name}, ...}}`"
         elif isinstance(tree, Listing) and path[-1:] in _ONE_AFTER_ANOTHER:
             advice = _ONE_AFTER_ANOTHER[path[-1:]]
         elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
@@ -269,6 +272,12 @@ class Checker:
             advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice
         fault = Spot(path, tree.mark).fault("P016", f"{called(path)} is {found}", label=f"needs {wanted}", help=advice)
         self.faults.append(fault)
+
+
+def _is_of_names(kind: ListOf, table: Table) -> bool:
+    """Whether a mapping has the items of a list under the names that they should have as `id`."""
+    named = isinstance(kind.item, Section) and "id" in kind.item.fields
+    return named and bool(table.entries) and all(isinstance(one.value, Table) for one in table.entries)
 
 
 def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:

@@ -36,6 +36,8 @@ SAID = [
     ("prompt: {cost: words", "prompt: {cost: help", "the prompt check cannot use `help`",
      "name a cost model that reads text: `words`, `slurs`"),
     ("weight: 2", "scope: user", "`scope` is `user`", "did you mean `tenant`?"),
+    ("allow_unguarded: false", "tools: {limits: {pays: {tool: pay, calls: 3}}}", "`limits` is a mapping",
+     "write each as an item of a list, with its name as `id`: `- {id: pays, ...}`"),
     ("weight: 2", "scope: session", "`scope` is `session`", "did you mean `conversation`?"),
     ("weight: 2", "scope: house", "`scope` is `house`", "write `response`, `conversation`, `tool` or `tenant`"),
     ("weight: 2", "scope: [conversation, tenant]", "`scope` is a list",
