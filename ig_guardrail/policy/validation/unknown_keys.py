@@ -20,6 +20,8 @@ from ig_guardrail.types.languages import normal_tag
 ELSEWHERE = {
     "least": "min minimum gte ge min_value",
     "most": "max maximum lte le max_value",
+    "limits": "limit rate_limit rate_limits quota quotas max_calls calls budgets",
+    "arguments": "rules parameters params args argument",
     "calls": "max maximum limit count max_calls",
     "one_of": "enum values choices in allowed_values equals equal eq value",
     "matches": "regex pattern regexp format",
@@ -41,6 +43,9 @@ ELSEWHERE = {
     "messages": "responses texts replies",
     "refusal": "blocked denied rejection refused blocked_message",
     "mode": "enforcement",
+    "answer": "response reply output completion draft assistant",
+    "expect": "expected expectation assert want",
+    "outcome": "decision verdict result status",
     "on_error": "fail_open fail_closed fail_on_error on_failure failure_mode unreachable_fallback",
     "on_exceed": "action on_violation on_fail on_block",
     "scope": "per gathers_over shared_by",
@@ -58,6 +63,39 @@ _INSTEAD = {  # keys that nothing here has, and what does the same
 _WHERE_IT_FAILS = (
     "say what a failure does by `on_error`, and have others judge at all times by a budget's `cost: max(a, b)`; "
     "`otherwise` names what serves from the start on where this one does not fit"
+)
+_ABOUT_POLICY = {  # what a policy's own keys are called where they stand beside its sections
+    "name": "name policy policy_name title id",
+    "version": "version policy_version",
+    "owners": "owners owner authors author team",
+}
+_OF_ITS_OWN = (  # a key of the section, keys that are sought beside it, and what there is instead
+    ("refusal", "by_hazard", "write it inside of each message: `refusal: {en: ..., by_hazard: {ssh: {en: ...}}}`"),
+    (
+        "messages",
+        "languages?|locales?",
+        "a policy has the languages that its messages have: `messages: {refusal: {en: ...}, closing: {en: ...}}`",
+    ),
+    (
+        "calls",
+        "scope|per|window|period|interval|reset|every|seconds|minutes|hours|days",
+        "delete it: a limit counts the calls of a conversation, and neither those of a tenant nor those of a time",
+    ),
+    (
+        "argument",
+        "required|optional|present|must_exist|nullable",
+        "delete it: a rule limits an argument where it is given; what must be given is said by the tool's own schema",
+    ),
+    (
+        "argument",
+        "not|none_of|not_in|not_one_of|forbidden|forbid|deny|denied|block|except|excluded?|not_matches",
+        "a rule says what an argument may be: write `one_of`, `matches`, `least` or `most`",
+    ),
+    (
+        "argument",
+        "type|schema|max_?length|min_?length",
+        "limit a number by `least` and `most`, and a text by `matches`, such as `'(?s).{0,100}'` for its length",
+    ),
 )
 KINDS_ELSEWHERE = {
     "provided": "given",
@@ -89,6 +127,16 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
         return None, "languages stand below messages", advice
     if _FAILING.fullmatch(name) and section.fields.keys() & {"messages", "refusal"}:
         return None, f"not a key of {section.title}", "what is shown instead are the texts `refusal` and `closing`"
+    inner = next((key for key, words in _ABOUT_POLICY.items() if name.lower() in words.split()), None)
+    if inner is not None and "metadata" in section.fields:
+        text = entry.value.text if isinstance(entry.value, Scalar) else ""
+        value = text if re.fullmatch(r"\w[\w.@ -]*", text) else "..."
+        value = f"[{value}]" if inner == "owners" else value
+        return None, f"not a key of {section.title}", f"write it under `metadata`: `metadata: {{{inner}: {value}}}`"
+    lowered = name.lower()
+    own = next((said for key, words, said in _OF_ITS_OWN if key in section.fields and re.fullmatch(words, lowered)), "")
+    if own:
+        return None, f"not a key of {section.title}", own
     told = next((advice for words, advice in _INSTEAD.items() if re.fullmatch(words, name.lower())), None)
     if told is not None and section.notes:
         return None, f"not a key of {section.title}", told

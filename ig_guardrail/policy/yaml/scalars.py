@@ -28,6 +28,8 @@ from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
 from ig_guardrail.types import hazards
 
+OFF = ("none", "no", "off", "false", "disabled", "n", "never")
+WITHOUT_SEARCH = "to end answers rather than search for others, write `output: {on_exceed: [end]}`"
 _ELSEWHERE = {  # what other guardrails call a choice
     "shadow": "monitor monitoring observe log audit dry_run dryrun report report_only warn",
     "enforce": "block deny active strict",
@@ -226,6 +228,10 @@ def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     elsewhere = [word for word in kind.words if text.lower() in _ELSEWHERE.get(word, "").split()]
     close = elsewhere[0] if len(elsewhere) == 1 else suggest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
+    if text.lower() in OFF and "shadow" in kind.words:
+        advice = "to have it record and deny nothing, write `shadow`; to have no such budget, delete it"
+    elif text.lower() in OFF and spot.path == ("search", "mode"):
+        advice = WITHOUT_SEARCH
     return spot.fault(kind.code, f"{called(spot.path)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
 
 

@@ -7,13 +7,39 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.policy import Diagnostic, check_files
-from tests.unit.policy.texts import edited, faults_of
+from tests.unit.policy.texts import VALID, edited, faults_of
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
 HOSTED = "kind: openai, model: m, base_url: http://localhost/v1, hazards: [hte, ncr]"
 SAID = [
     ("    threshold: 0.5\n", "    thresold: 0.5\n", "unknown key `thresold`", "write `threshold`"),
     ("allow_unguarded: false", "hold: 16", "unknown key `hold`", "`hold` is a key of the search"),
+    ("allow_unguarded: false", "version: 2.0.0", "unknown key `version`",
+     "write it under `metadata`: `metadata: {version: 2.0.0}`"),
+    ("allow_unguarded: false", "authors: [safety@example.org]", "unknown key `authors`",
+     "write it under `metadata`: `metadata: {owners: [...]}`"),
+    ("allow_unguarded: false", "languages: [en, de]", "unknown key `languages`",
+     "a policy has the languages that its messages have: `messages: {refusal: {en: ...}, closing: {en: ...}}`"),
+    ("allow_unguarded: false", "tools: {limits: [{id: pays, tool: pay, calls: 3, scope: tenant}]}",
+     "unknown key `scope`",
+     "delete it: a limit counts the calls of a conversation, and neither those of a tenant nor those of a time"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: amount, most: 5, required: true}]}",
+     "unknown key `required`",
+     "delete it: a rule limits an argument where it is given; what must be given is said by the tool's own schema"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: table, none_of: [users]}]}", "unknown key `none_of`",
+     "a rule says what an argument may be: write `one_of`, `matches`, `least` or `most`"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: text, matches: a, max_length: 100}]}",
+     "unknown key `max_length`",
+     "limit a number by `least` and `most`, and a text by `matches`, such as `'(?s).{0,100}'` for its length"),
+    ("allow_unguarded: false", "tools: {rate_limits: [{id: pays, tool: pay, calls: 3}]}", "unknown key `rate_limits`",
+     "write `limits`"),
+    ("mode: on_risk", "mode: never", "`mode` is `never`",
+     "to end answers rather than search for others, write `output: {on_exceed: [end]}`"),
+    ("prompt: {cost: words, threshold: 0.8, on_exceed: search}", "prompt: refuse", "`prompt` is a single value",
+     "write `{on_exceed: refuse}`, with what else is said of the prompt check beside it"),
+    ("mode: shadow", "mode: off", "`mode` is `off`",
+     "to have it record and deny nothing, write `shadow`; to have no such budget, delete it"),
+    ("allow_unguarded: false", "reasoning: {judge: true}", "`reasoning` is a mapping", "write `charge` or `ignore`"),
     ("budget: 0.05", "budget: -1.5", "`budget` is negative", "to ban the hazard, write `budget: 0`"),
     ("threshold: 0.8", "threshold: 80", "`threshold` is too large", "write a share of 1: for 50 percent, 0.5"),
     ("threshold: 0.8", "threshold: 80%", "`threshold` is not a number", "write a share of 1: 0.8"),
@@ -206,6 +232,17 @@ def test_a_fault_says_what_is_wrong_and_what_to_write(old: str, new: str, messag
     fault = only(edited((old, new)))
     assert fault.message == message
     assert fault.help == advice
+
+
+def test_a_search_is_switched_off_by_what_leads_to_it() -> None:
+    settings = VALID[VALID.index("search:\n") : VALID.index("messages:\n")]
+    fault = only(edited((settings, "search: false\n")))
+    assert fault.help == "to end answers rather than search for others, write `output: {on_exceed: [end]}`"
+
+
+def test_a_place_of_a_template_is_told_that_nothing_fills_it_in() -> None:
+    faults = faults_of(edited(("name: support-bot", "name: {{ name }}")))
+    assert any("nothing between braces is filled in" in fault.help for fault in faults)
 
 
 @pytest.mark.parametrize(("old", "new", "line", "label", "advice"), SYNTAX)
