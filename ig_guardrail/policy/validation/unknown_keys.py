@@ -77,6 +77,41 @@ _OF_ITS_OWN = (  # a key of the section, keys that are sought beside it, and wha
         "a policy has the languages that its messages have: `messages: {refusal: {en: ...}, closing: {en: ...}}`",
     ),
     (
+        "messages",
+        "model|llm|engine|audit|log(?:s|ging)?|rate_limits?|quotas?|max_tokens|stream(?:ing)?|temperature|api_keys?",
+        "delete it: models, logs and limits of requests are set where the policy is served (docs/server.md)",
+    ),
+    (
+        "messages",
+        "system|system_(?:prompt|message)|instructions",
+        "delete it: the system message is the application's; what a search is told besides is `search: {steer: ...}`",
+    ),
+    (
+        "decay",
+        "actions?|on_exceed|on_violation|on_fail|redact|mask|replace",
+        "delete it: `output: {on_exceed: [...]}` says for all budgets what follows; no part of a text is blanked out",
+    ),
+    (
+        "decay",
+        "reset|resets?_(?:after|at|every)|ttl|expires?|expiry|period|interval",
+        "what is spent is forgotten over turns, not over time: write `decay` or `window`",
+    ),
+    (
+        "allow",
+        "default|default_action|otherwise|fallback",
+        "delete it: with `allow`, what it does not name is denied; without, what `deny` does not name is allowed",
+    ),
+    (
+        "allow",
+        "approvals?|approve|confirm(?:ation)?|ask|(?:require|needs?)_(?:approval|confirmation)|human.*|review",
+        "a policy asks nobody: deny the tool, limit its `arguments`, or by `limits` how often it is called",
+    ),
+    (
+        "allow",
+        "results?|outputs?|returns?|responses?",
+        "delete it: what tools return is judged by `prompt`, as what users write is",
+    ),
+    (
         "calls",
         "scope|per|window|period|interval|reset|every|seconds|minutes|hours|days",
         "delete it: a limit counts the calls of a conversation, and neither those of a tenant nor those of a time",
@@ -99,7 +134,7 @@ _OF_ITS_OWN = (  # a key of the section, keys that are sought beside it, and wha
 )
 KINDS_ELSEWHERE = {
     "provided": "given",
-    "pattern": "regex regexp keyword keywords words blocklist denylist",
+    "pattern": "regex regexp keyword keywords words blocklist denylist pii secrets",
     "guard": "llm llama-guard llamaguard judge",
     "openai": "moderation moderations",
     "classifier": "transformers huggingface hf toxicity",
