@@ -264,8 +264,8 @@ class Checker:
         elif isinstance(tree, Scalar) and isinstance(kind, Section) and _takes(kind, tree.text):
             advice = f"write `{{{_takes(kind, tree.text)}}}`, with what else is said of {kind.title} beside it"
         elif isinstance(tree, Scalar) and isinstance(kind, MapOf) and isinstance(kind.value, ArgumentsKind):
-            name = re.match(r"[\w.-]+", tree.text)
-            advice = f"write `{{{name[0]}: {{amount: 5}}}}`, with its arguments" if name else advice
+            tool = re.match(r"[\w.-]+", tree.text)
+            advice = f"write `{{{tool[0]}: {{amount: 5}}}}`, with its arguments" if tool else advice
         elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
             advice = "write one here, and an entry of its own for each other"
         elif isinstance(tree, Table) and isinstance(kind, ListOf) and _is_of_names(kind, tree):
