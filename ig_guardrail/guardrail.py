@@ -12,7 +12,7 @@ from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost
 from ig_guardrail.costs.rewards.values import Values
 from ig_guardrail.costs.workers import Worker
-from ig_guardrail.drive.charging import ChargedAnswer, charge_text
+from ig_guardrail.drive.charging import ChargedAnswer, asked_of, charge_text
 from ig_guardrail.drive.decode import cancel, decode, leave, open_answer, refuse
 from ig_guardrail.drive.failures import as_guard_failure, generation_failed, ledger_failure
 from ig_guardrail.drive.history import open_session
@@ -32,6 +32,8 @@ from ig_guardrail.ledger import AccountKey, Ledger, LedgerSession, begin_session
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import AssistantMessage, Chunk, CompiledPolicy, Receipt
 from ig_guardrail.types.hazards import TOOLS
+
+LARGE = 20_000  # characters of a conversation that take so long to read that other work of an event loop would wait
 
 
 class Guardrail:
@@ -121,19 +123,21 @@ class Guardrail:
 
     def astream(self, request: GenerationRequest, timeout: float | None = None) -> AsyncGenerator[Chunk, None]:
         """The same on the running event loop; cancelling the task stops decoding within a step."""
-        return run_async(self._flow(request), _deadline(timeout))
+        large = sum(len(turn.text) + len(turn.thought) for turn in request.turns) > LARGE
+        return run_async(self._flow(request), _deadline(timeout), beside=large)
 
     def judge(self, asked: str, said: AssistantMessage, payer: AccountKey) -> Waiting[ChargedAnswer]:
         """What an answer would cost its payer now; nothing is decoded, and nothing is spent.
 
         asked: what it answers; "" where that is not known
         """
+        prompt = asked_of(self.engine, asked)
         rules, opening = shared_rules(self.costs.rules), None
         if rules:
             begun = self._executor.call(begin_session, self._executor, self.ledger, self.policy.name, payer, rules)
             session: LedgerSession = yield Wait(begun)
             opening = session.opening()
-        return (yield from charge_text(self.engine, self.costs, self.policy.prompt, asked, said, opening))
+        return (yield from charge_text(self.engine, self.costs, self.policy.prompt, asked, said, opening, prompt))
 
     def _flow(self, request: GenerationRequest) -> Waiting[Chunk]:
         usage = Usage()

@@ -47,12 +47,14 @@ def charge_text(
     asked: str,
     said: AssistantMessage,
     opening: SafetyState | None = None,
+    prompt: Prompt | None = None,
 ) -> Waiting[ChargedAnswer]:
     """The account of what is said in answer to a prompt ("": it is not known, and not checked); nothing is decoded.
 
-    opening: what was spent before the first token. Raises CostFailure; RequestError where it does not fit the context.
+    opening: what was spent before the first token. prompt: the tokens of `asked`, where they are known already
+    Raises CostFailure; RequestError where it does not fit the context.
     """
-    prompt = engine.encode((Message("user", asked) if asked.strip() else NO_PROMPT,))
+    prompt = asked_of(engine, asked) if prompt is None else prompt
     check = yield from score_prompt(rule if asked.strip() else None, costs, prompt)
     read = yield from read_text(engine, prompt, format_message(said, prompt.notation), costs.layers)
     words = len(said.words) if said.calls and read.text.startswith(said.words) else read.words
@@ -65,6 +67,11 @@ def charge_text(
     return ChargedAnswer(
         check, node, gate.charges, gate.balance(), scorer.hazard_scores(node, due), over, tuple(scorer.fail_open)
     )
+
+
+def asked_of(engine: Engine, asked: str) -> Prompt:
+    """The prompt of an answer that is judged. "": it is not known"""
+    return engine.encode((Message("user", asked) if asked.strip() else NO_PROMPT,))
 
 
 def charge_answer(engine: Engine, costs: CostRegistry, prompt: Prompt, node: Node) -> Waiting[tuple[Charge, ...]]:

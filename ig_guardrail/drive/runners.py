@@ -55,10 +55,14 @@ def run_sync(drive: Waiting[Chunk], deadline: float | None) -> Generator[Chunk, 
         drive.close()
 
 
-async def run_async(drive: Waiting[Chunk], deadline: float | None) -> AsyncGenerator[Chunk, None]:
-    """The same, waiting on the running event loop."""
+async def run_async(drive: Waiting[Chunk], deadline: float | None, beside: bool = False) -> AsyncGenerator[Chunk, None]:
+    """The same, waiting on the running event loop.
+
+    beside: whether the first step takes long, such as reading a large conversation; it is made on a thread, then, and
+            the loop serves others meanwhile
+    """
     try:
-        step = next(drive)
+        step = (await _first_beside(drive))() if beside else next(drive)
         while True:
             if isinstance(step, Show):
                 yield Chunk(step.text, logprobs=step.logprobs, reasoning=step.reasoning)
@@ -88,10 +92,13 @@ def finish(work: Waiting[Result]) -> Result:
         raise
 
 
-async def finish_async(work: Waiting[Result], deadline: float | None = None) -> Result:
-    """The same on the running event loop. Raises DeadlinePassed past the deadline; cancelled, the work is closed."""
+async def finish_async(work: Waiting[Result], deadline: float | None = None, beside: bool = False) -> Result:
+    """The same on the running event loop. Raises DeadlinePassed past the deadline; cancelled, the work is closed.
+
+    beside: as for `run_async`
+    """
     try:
-        step = next(work)
+        step = (await _first_beside(work))() if beside else next(work)
         while True:
             told = (None, None) if isinstance(step, Show) else await _wait_async(step, deadline)
             step = _resume(work, *told)
@@ -103,6 +110,33 @@ async def finish_async(work: Waiting[Result], deadline: float | None = None) -> 
         raise
     finally:
         work.close()
+
+
+async def _first_beside(drive: Waiting[Any]) -> Callable[[], Wait | Show]:
+    """The first step of a drive, made on a thread: a call that gives it, or raises what it raised.
+
+    Cancelled, it waits for the thread, since a drive that runs cannot be closed.
+    """
+
+    def first() -> Callable[[], Wait | Show]:
+        try:
+            step = next(drive)
+        except BaseException as error:  # no future holds a StopIteration
+            raised = error
+            return lambda: _raised(raised)
+        return lambda: step
+
+    making = asyncio.ensure_future(asyncio.to_thread(first))
+    try:
+        return await asyncio.shield(making)
+    finally:
+        while not making.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([making])
+
+
+def _raised(error: BaseException) -> Wait | Show:
+    raise error
 
 
 def _resume(drive: Waiting[Any], value: Any, error: BaseException | None) -> Wait | Show:

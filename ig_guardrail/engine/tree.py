@@ -20,6 +20,9 @@ from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
 
+PORTION = 8  # characters of a long text that are read first, for each token that there is room for
+BORDER = 64  # tokens at the end of a portion that may be others where the text goes on
+
 
 @dataclass(slots=True, eq=False)
 class RequestUsage:
@@ -82,7 +85,7 @@ class TreeEntry(Generic[S]):
         if isinstance(content, Node):
             ids, finish = content.answer_ids()[self.node.position :], content.finish
         elif isinstance(content, str):
-            ids = rules.behind_thought(text_ids(content), self.node.position)
+            ids = rules.behind_thought(_ids_of(content, draft.left, text_ids), self.node.position)
         else:
             ids = content
         rules.language.check(ids, where="token ids")
@@ -90,6 +93,17 @@ class TreeEntry(Generic[S]):
         if isinstance(content, Node):
             draft.hurried = content.hurried
         return draft
+
+
+def _ids_of(text: str, room: int, text_ids: Callable[[str], tuple[int, ...]]) -> tuple[int, ...]:
+    """The tokens of a text; those of its beginning, where they are more than there is room for."""
+    size = PORTION * max(1, room)
+    while size < len(text):
+        ids = text_ids(text[:size])
+        if len(ids) > room + BORDER:
+            return ids
+        size *= 4
+    return text_ids(text)
 
 
 class NodeTree(Generic[S]):

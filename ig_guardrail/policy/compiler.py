@@ -202,7 +202,8 @@ def _as_packaged(draft: PolicyDraft, policy: CompiledPolicy) -> Iterator[Diagnos
 
 def _compiled(form: Mapping[str, Any], own: ReadPolicy) -> CompiledPolicy:
     text = json.dumps(form, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return replace(policy_in(text, own.folder), parents=own.files)
+    loosenable = own.draft.value("loosenable") if own.draft else None
+    return replace(policy_in(text, own.folder), parents=own.files, loosenable=tuple(loosenable or ()))
 
 
 def policy_in(text: str, folder: str) -> CompiledPolicy:

@@ -98,7 +98,13 @@ def read_waivers(file: str) -> WaiverFile:
     """The waivers in a file, those that are sound, and its faults. Never raises."""
     source = fetch(file)
     if not isinstance(source, PolicySource):
-        return WaiverFile(Path(file).parent, (), FileReport(file, (source,), policy=False))
+        told = replace(
+            source,
+            message=f"the waivers {quoted(file)} cannot be read",
+            why="each warning counts that they were to waive",
+            help="check the path that `--waivers` names",
+        )
+        return WaiverFile(Path(file).parent, (), FileReport(file, (told,), policy=False))
     return waivers_of(source)
 
 

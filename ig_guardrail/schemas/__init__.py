@@ -8,12 +8,13 @@ from ig_guardrail.schemas.bounds import reached_bounds
 from ig_guardrail.schemas.checking import fault_in
 from ig_guardrail.schemas.reading import SchemaDocument, closed, faultless
 from ig_guardrail.schemas.shapes import KINDS
-from ig_guardrail.schemas.writing import CHECKED, LAYOUT, checkable, followable, sound
+from ig_guardrail.schemas.writing import CHECKED, LAYOUT, WITHIN, checkable, followable, sound
 
 __all__ = [
     "CHECKED",
     "KINDS",
     "LAYOUT",
+    "WITHIN",
     "SchemaDocument",
     "checkable",
     "closed",

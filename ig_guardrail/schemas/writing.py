@@ -37,6 +37,7 @@ from ig_guardrail.schemas.shapes import (
 
 LAYOUT: Mapping[str, Any] = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CHECKED = "x-checked"
+WITHIN = "x-within"  # [least, most] of a whole number, where these are not the grammar's words
 
 USUAL_ROOM = 256  # tokens
 SHORTEST_LIMIT = 40  # characters
@@ -44,9 +45,14 @@ CHARACTERS = 2  # of texts without a limit, for each token of an answer; a token
 FEWEST_ITEMS = 16  # that an array without a limit may have
 TURNS = (4, 16)  # of what leads back to itself, at least and at most
 MOST_ROOM = 10**6  # tokens; more is as much
-LARGEST = 10**15 - 1  # number without a limit of its own
+LARGEST = 10**15 - 1  # number without a limit of its own, where it may have decimals
 LONG = 10**14  # number that has as many digits as that
-EXACT = 2**53  # beyond it, floats skip whole numbers
+WHOLE = (
+    -(2**63),
+    2**64 - 1,
+)  # whole numbers without limits of their own: all that have 64 bits, with a sign or without
+LONG_WHOLE = (-(10**18), 10**19)  # of as many digits as these
+EXACT = 2**53  # beyond it, floats skip whole numbers; the grammar reads limits as floats
 DIGITS = 15  # of a decimal number that every reader reads alike
 DECIMALS = 6  # of a number
 FINEST = 10  # decimals, of a number whose limits lie close together; llguidance reads no finer step
@@ -216,14 +222,14 @@ class _Writer:
             made["allOf"] = [{"type": "string", "pattern": pattern} for pattern in shape.patterns[1:]]
         return made
 
-    def _number(self, shape: NumberShape) -> dict[str, Any] | None:
-        made = _number(shape)
-        if not self._marks or made is None:
+    def _number(self, shape: NumberShape) -> dict[str, Any]:
+        made = _whole(shape) if shape.whole else _number(shape)
+        if not self._marks:
             return made
-        largest = _largest(shape)
-        long = _plain(LONG * largest / LARGEST)
-        least = None if shape.least is not None and shape.least[0] >= -largest else -long
-        most = None if shape.most is not None and shape.most[0] <= largest else long
+        lowest, highest = _open_ends(shape)
+        short, long = LONG_WHOLE if shape.whole else (_plain(LONG * end / LARGEST) for end in (lowest, highest))
+        least = None if shape.least is not None and shape.least[0] >= lowest else short
+        most = None if shape.most is not None and shape.most[0] <= highest else long
         return {**{word: said for word, said in made.items() if word != "multipleOf"}, **self._ours(least, most)}
 
     def _array(self, shape: ArrayShape, level: int) -> dict[str, Any] | None:
@@ -363,41 +369,63 @@ def _numbers(value: Any) -> Iterator[int | float]:
             yield from _numbers(part)
 
 
-def _number(shape: NumberShape) -> dict[str, Any] | None:
+def _number(shape: NumberShape) -> dict[str, Any]:
     """A number between limits, of so many decimals; one without limits is bounded by the network of its form."""
-    if not shape.whole and shape.least is None and shape.most is None and shape.step is None:
+    if shape.least is None and shape.most is None and shape.step is None:
         return {"type": "number"}
-    step = shape.step
-    if shape.whole and step is not None:
-        step = Fraction(step.numerator)  # the smallest whole multiple
-    unit = Fraction(1) if shape.whole else Fraction(1, 10 ** _decimals(shape))
-    grain = step or unit
-    if grain.numerator > 10**9 or (10**FINEST) % grain.denominator:
-        raise unfit(shape.place, f"`multipleOf` {float(grain)} has too many digits", "use a rounder step")
-    largest = _largest(shape)
-    least = max(-largest, shape.least[0]) if shape.least else -largest
-    most = min(largest, shape.most[0]) if shape.most else largest
+    grain = _grain(shape, shape.step or Fraction(1, 10 ** _decimals(shape)))
+    lowest, highest = _open_ends(shape)
+    least = max(lowest, shape.least[0]) if shape.least else lowest
+    most = min(highest, shape.most[0]) if shape.most else highest
     if shape.least and shape.least[0] > LARGEST:
         most = min(Fraction(EXACT), shape.most[0]) if shape.most else Fraction(EXACT)
     if shape.most and shape.most[0] < -LARGEST:
         least = max(Fraction(-EXACT), shape.least[0]) if shape.least else Fraction(-EXACT)
+    low, high = _multiples(shape, grain, least, most)
+    low, high = _rounded(low, ROUND_CEILING), _rounded(high, ROUND_FLOOR)
+    if low > high:
+        raise unfit(shape.place, "no number of it can be written exactly", f"use numbers within {EXACT}")
+    return {"type": "number", "minimum": _plain(low), "maximum": _plain(high), "multipleOf": _plain(grain)}
+
+
+def _whole(shape: NumberShape) -> dict[str, Any]:
+    """A whole number between limits. Those that the grammar could take for others are its network's alone."""
+    grain = _grain(shape, Fraction(shape.step.numerator if shape.step else 1))  # the smallest whole multiple
+    lowest, highest = _open_ends(shape)
+    least = max(lowest, shape.least[0]) if shape.least else lowest
+    most = min(highest, shape.most[0]) if shape.most else highest
+    low, high = (int(end) for end in _multiples(shape, grain, least, most))
+    if low > high:
+        advice = f"use numbers from {WHOLE[0]} to {WHOLE[1]}"
+        raise unfit(shape.place, "no whole number of it has 64 bits", advice)
+    limits = {"minimum": low, "maximum": high}
+    told = {word: limit for word, limit in limits.items() if abs(limit) <= EXACT}
+    within = {} if len(told) == len(limits) else {WITHIN: [low, high]}
+    return {"type": "integer", **told, **within, **({"multipleOf": int(grain)} if grain != 1 else {})}
+
+
+def _grain(shape: NumberShape, grain: Fraction) -> Fraction:
+    """What numbers are multiples of. Raises RequestError where the grammar does not read as many digits."""
+    if grain.numerator > 10**9 or (10**FINEST) % grain.denominator:
+        raise unfit(shape.place, f"`multipleOf` {float(grain)} has too many digits", "use a rounder step")
+    return grain
+
+
+def _multiples(shape: NumberShape, grain: Fraction, least: Fraction, most: Fraction) -> tuple[Fraction, Fraction]:
+    """The first and the last multiple from `least` to `most`, without limits of the shape that are excluded."""
     first, last = math.ceil(least / grain), math.floor(most / grain)
     first += bool(shape.least and shape.least[1] and first * grain == shape.least[0])
     last -= bool(shape.most and shape.most[1] and last * grain == shape.most[0])
-    low, high = first * grain, last * grain
-    if not shape.whole:
-        low, high = _rounded(low, ROUND_CEILING), _rounded(high, ROUND_FLOOR)
-    if low > high:
-        raise unfit(shape.place, "no number of it can be written exactly", f"use numbers within {EXACT}")
-    kind = "integer" if shape.whole else "number"
-    stepped = {"multipleOf": _plain(grain)} if grain != 1 or not shape.whole else {}
-    return {"type": kind, "minimum": _plain(low), "maximum": _plain(high), **stepped}
+    return first * grain, last * grain
 
 
-def _largest(shape: NumberShape) -> Fraction:
-    """The largest number without a limit of its own; multiples have no more digits than a float keeps apart."""
-    step = Fraction(1) if shape.step is None or shape.whole else shape.step
-    return Fraction(LARGEST, next((10**n for n in range(FINEST) if 10**n % step.denominator == 0), 10**FINEST))
+def _open_ends(shape: NumberShape) -> tuple[Fraction, Fraction]:
+    """The limits of a number that has none; multiples have no more digits than a float keeps apart."""
+    if shape.whole:
+        return Fraction(WHOLE[0]), Fraction(WHOLE[1])
+    step = shape.step or Fraction(1)
+    largest = Fraction(LARGEST, next((10**n for n in range(FINEST) if 10**n % step.denominator == 0), 10**FINEST))
+    return -largest, largest
 
 
 def _rounded(value: Fraction, rounding: str) -> Fraction:

@@ -63,7 +63,7 @@ from ig_guardrail.types.receipt import (
     Verdict,
 )
 from ig_guardrail.types.scoring import Granularity, Measure, Piece, QuotedSource, ScoreKind
-from ig_guardrail.types.tools import OUR_FORMAT, CallNotation, Tool, ToolFormat
+from ig_guardrail.types.tools import OUR_FORMAT, ArgumentNames, CallNotation, Tool, ToolFormat
 from ig_guardrail.types.tree import Finish, GrownText, Node, Thought, TokenLogprob
 
 __all__ = [
@@ -71,6 +71,7 @@ __all__ = [
     "Accumulate",
     "Append",
     "Approval",
+    "ArgumentNames",
     "BlockRecord",
     "CallTimes",
     "Budget",

@@ -128,6 +128,7 @@ class CompiledPolicy:
     swaps: words that a verifier exchanges, each way, by the swap's name
     reasoning: whether a thought that is not shown is charged; one that is shown always is
     parents: the files of the policies that it extends, the nearest first
+    loosenable: the places that policies which extend it may loosen
     """
 
     name: str
@@ -145,6 +146,7 @@ class CompiledPolicy:
     swaps: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reasoning: Judging = "charge"
     parents: tuple[str, ...] = field(default=(), compare=False)
+    loosenable: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+
+# Where one argument may be given: its name, its other names, and ways into other arguments.
+ArgumentNames: TypeAlias = tuple[str | tuple[str | int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +15,14 @@ class Tool:
     """A tool that a model may call; `parameters` is the JSON Schema of its arguments, an object.
 
     accepted: the schema that calls follow, where that is narrower than what the model is told
+    names: of each argument that is taken by several, all of them
     """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
     accepted: Mapping[str, Any] | None = None
+    names: tuple[ArgumentNames, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

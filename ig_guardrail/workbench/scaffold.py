@@ -16,6 +16,7 @@ from ig_guardrail.policy.language.names import NAME
 from ig_guardrail.policy.language.policy import API_VERSION, KIND
 from ig_guardrail.policy.reference.json_schema import json_schema
 from ig_guardrail.policy.sources import CASES, CASES_SCHEMA, EDITOR, SCHEMA
+from ig_guardrail.policy.yaml.scalars import read_as
 from ig_guardrail.workbench.cases.recordings import SUFFIX
 from ig_guardrail.workbench.schemas import cases_schema
 
@@ -82,18 +83,23 @@ def _plain(text: str) -> str:
     return "".join(one for one in unicodedata.normalize("NFKD", text) if not unicodedata.combining(one))
 
 
+def _written(name: str) -> str:
+    """A name as YAML takes it for text."""
+    return name if read_as(name) is None else f'"{name}"'
+
+
 def _child(name: str, source: str) -> str:
     """A policy that extends another one, of the version that it has now, and all up to the next great change."""
     version = load_policy(source).version
     versions = f">={version},<{int(version.split('.')[0]) + 1}"
     return f"{EDITOR}{SCHEMA}\n" + CHILD.format(
-        name=name, source=source, range=versions, version=API_VERSION, kind=KIND
+        name=_written(name), source=source, range=versions, version=API_VERSION, kind=KIND
     )
 
 
 def _named(text: str, name: str, source: str) -> str:
     """A policy under another name, in version 1.0.0, of nobody yet."""
-    text = re.sub(rf"(?m)^  name: {source}$", f"  name: {name}", text, count=1)
+    text = re.sub(rf"(?m)^  name: {source}$", f"  name: {_written(name)}", text, count=1)
     return re.sub(
         r"(?m)^  owners: .*$", "  owners: []   # who answers for it, such as [you@example.org]", text, count=1
     )

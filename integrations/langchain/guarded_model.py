@@ -42,7 +42,7 @@ from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.options import spelled, stop_strings
 from ig_guardrail.integrations.langchain.payer import PayingModel
-from ig_guardrail.integrations.langchain.response_format import BoundTool, tool_of
+from ig_guardrail.integrations.langchain.response_format import BoundTool, notation_of, tool_of
 from ig_guardrail.integrations.langchain.structured import call_of, of_calls, parsed
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.policy.language.search import PLAIN
@@ -228,6 +228,7 @@ class GuardedChatModel(PayingModel, BoundedModel, EventModel):
             json=any(given.get(option) not in PROSE for option in STRUCTURED),
             conversation=payer.conversation,
             tenant=payer.tenant,
+            notation=notation_of(given.get("tools") or ()),
         )
 
     @override

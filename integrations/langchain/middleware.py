@@ -28,7 +28,7 @@ from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.checking.answer_check import AnswerCheck, Refusal
 from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
 from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
-from ig_guardrail.integrations.langchain.given.argument_names import under_other_names
+from ig_guardrail.integrations.langchain.given.argument_names import names_taken
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
 from ig_guardrail.integrations.langchain.messages.conversation import is_input, texts_told
@@ -37,6 +37,7 @@ from ig_guardrail.integrations.langchain.structured import AnswerRefused, raises
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile
+from ig_guardrail.text.argument_names import under_other_names
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import CompiledPolicy
 
@@ -233,7 +234,9 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any]):
         call, payer = request.tool_call, self._payer(request.state)
         checks = self._opened.current(payer)
         texts = readings(call["name"], call["args"], call["id"])
-        texts += [format_call(call["name"], other) for other in under_other_names(call["args"], request.tool)]
+        texts += [
+            format_call(call["name"], other) for other in under_other_names(call["args"], names_taken(request.tool))
+        ]
         judged = tuple(checks.judged(texts))
         over = [one for one in judged if one.over]
         told = {"tool": call["name"]} if request.tool is not None else {}

@@ -16,11 +16,12 @@ from pydantic.fields import FieldInfo
 from typing_extensions import is_typeddict
 
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.integrations.langchain.given.argument_names import names_taken
 from ig_guardrail.integrations.langchain.given.typed_dicts import as_hinted, unmarked
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
-from ig_guardrail.types import Message, ToolFormat, with_system_text
+from ig_guardrail.types import ArgumentNames, CallNotation, Message, ToolFormat, with_system_text
 
 GIVE_IT, GO_ON = "Now give that in the form that was asked for.", "Go on."  # what follows a last word of the assistant
 LONGEST_NAME = 128  # characters of a tool's name
@@ -93,7 +94,7 @@ def tool_of(given: Any) -> Tool:
             fix=f"give it a name of at most {LONGEST_NAME} characters",
         )
     parameters = _of_objects(function.get("parameters") or _NO_ARGUMENTS)
-    return Tool(function["name"], function.get("description", ""), parameters)
+    return Tool(function["name"], function.get("description", ""), parameters, names=_names(given))
 
 
 def _of_objects(schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,6 +126,14 @@ class BoundTool(dict[str, Any]):
         told = cls(described(given))
         told.given = given
         return told
+
+
+def notation_of(tools: Sequence[Any]) -> CallNotation:
+    """How calls are read of a model that tells of tools itself: in our notation, by all names of their arguments."""
+    bound = [tool for tool in tools if isinstance(tool, BoundTool)]
+    return CallNotation(
+        tools=tuple(Tool(one["function"]["name"], "", _NO_ARGUMENTS, names=_names(one.given)) for one in bound)
+    )
 
 
 def described(given: Any, strict: bool | None = None) -> dict[str, Any]:
@@ -265,6 +274,11 @@ def _model_of(given: Any) -> type[BaseModel] | None:
         given.__name__, given, parse_docstring=True, error_on_invalid_docstring=False, include_injected=False
     )
     return made if isinstance(made, type) and issubclass(made, BaseModel) else None
+
+
+def _names(given: Any) -> tuple[ArgumentNames, ...]:
+    """All names of arguments that a tool takes by several."""
+    return names_taken(given if isinstance(given, type | BaseTool) else _model_of(given))
 
 
 def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 from langchain_core.messages import AIMessageChunk, BaseMessage
 
 from ig_guardrail.drive.request import check, messages_before_answer
-from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.guardrail import LARGE, Guardrail
 from ig_guardrail.integrations.langchain.messages.blocks import RECORD, THOUGHT
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import CUT_OFF, generation_chunks
@@ -86,7 +87,8 @@ async def answer(guardrail: Guardrail, question: Question, options: CallOptions)
     Several answers are decoded side by side, unless they spend one budget. Closing the generator stops them all within
     a step. Raises RequestError before anything is decoded, GenerationFailed where the guard failed.
     """
-    turns = messages_of(list(question.messages), guardrail.limits)
+    read = partial(messages_of, list(question.messages), guardrail.limits)
+    turns = await asyncio.to_thread(read) if _is_large(question) else read()
     each = options.within(guardrail).each()
     if len(each) == 1 or options.conversation is not None:
         for choice, one in enumerate(each):
@@ -97,6 +99,12 @@ async def answer(guardrail: Guardrail, question: Question, options: CallOptions)
     async with aclosing(_side_by_side([_events(guardrail, one, turns) for one in each])) as told:
         async for one_told in told:
             yield one_told
+
+
+def _is_large(question: Question) -> bool:
+    """Whether its messages take long to read: they are many, hold many calls or parts, or much text."""
+    sizes = (len(one.content) + 100 * len(getattr(one, "tool_calls", ())) + 100 for one in question.messages)
+    return sum(sizes) > LARGE
 
 
 async def _events(

@@ -10,7 +10,7 @@ from ig_guardrail.drive.charging import ChargedAnswer
 from ig_guardrail.drive.request import check_size
 from ig_guardrail.drive.runners import DeadlinePassed, finish_async
 from ig_guardrail.errors import PromptTooLong
-from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.guardrail import LARGE, Guardrail
 from ig_guardrail.integrations.openai_server.access.callers import Caller
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused, unfit
 from ig_guardrail.ledger import AccountKey
@@ -56,7 +56,7 @@ async def judge(
     found = []
     for index, one in enumerate(given):
         try:
-            charged = await finish_async(guardrail.judge(one.asked, one.said, payer), deadline)
+            charged = await finish_async(guardrail.judge(one.asked, one.said, payer), deadline, len(one.asked) > LARGE)
         except DeadlinePassed:
             raise Refused(Fault(408, "server_error", "timeout", "the time for this request was over", None)) from None
         except PromptTooLong:

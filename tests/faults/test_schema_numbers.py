@@ -52,6 +52,41 @@ def test_limits_hold_for_numbers_as_they_are_read(schema: dict[str, Any], right:
     assert not _written({**NUMBER, **schema}, wrong)
 
 
+WHOLE: dict[str, Any] = {"type": "integer"}
+SNOWFLAKE, NANOSECONDS = 1234567890123456789, 1_764_000_000_000_000_001
+
+
+@pytest.mark.parametrize(
+    ("limits", "right", "wrong"),
+    [
+        ({}, [0, -1, SNOWFLAKE, NANOSECONDS, 2**64 - 1, -(2**63)], [2**64, 10**20 - 1, -(2**63) - 1]),
+        ({"minimum": 0}, [SNOWFLAKE, 2**64 - 1], [-1, 2**64]),
+        ({"maximum": 10}, [10, -(2**63)], [11, -(2**63) - 1]),
+        ({"minimum": 0, "maximum": 2**64 - 1}, [SNOWFLAKE, 2**64 - 1], [2**64]),
+        ({"exclusiveMinimum": 2**53}, [2**53 + 1, NANOSECONDS], [2**53]),
+        ({"minimum": 10**17, "maximum": 2 * 10**18}, [SNOWFLAKE], [10**17 - 1, 2 * 10**18 + 1]),
+        ({"multipleOf": 1000}, [NANOSECONDS - 1], [NANOSECONDS]),
+    ],
+)
+def test_whole_numbers_have_64_bits_to_the_last(limits: Any, right: list[int], wrong: list[int]) -> None:
+    schema = {**WHOLE, **limits}
+    assert [takes(schema, number) for number in (*right, *wrong)] == [True] * len(right) + [False] * len(wrong)
+    assert not takes({"type": "array", "items": schema}, [wrong[0]])
+
+
+def test_whole_numbers_beyond_64_bits_are_refused_with_their_range() -> None:
+    with pytest.raises(
+        RequestError, match=r"(?s)no whole number of it has 64 bits.*from -9223372036854775808 to 184467"
+    ):
+        babbled(ResponseFormat(schema={**WHOLE, "minimum": 2**64}), 1, 120)
+
+
+def test_whole_numbers_of_19_digits_are_no_more_called_ended_by_the_room() -> None:
+    assert reached_bounds(WHOLE, 100, SNOWFLAKE) == ()
+    assert reached_bounds(WHOLE, 100, 10**19) == ("",)
+    assert reached_bounds({**WHOLE, "maximum": 2**64 - 1}, 100, 10**19) == ()
+
+
 def _written(schema: Any, text: str) -> bool:
     state = GRAMMARS.compiled(ResponseFormat(schema=schema).grammar(600) or "").after(())
     for token in BYTES.ids(text):

@@ -70,6 +70,16 @@ def test_messages_are_told_apart_by_their_headers(block: int) -> None:
 
 
 @blocks
+@pytest.mark.parametrize("form", [None, ResponseFormat(TOOLS)])
+def test_what_headers_are_made_of_is_no_text_of_a_thought(block: int, form: ResponseFormat | None) -> None:
+    said = f"{THINK}I <|channel|>see<|constrain|>.<|message|>{OVER}{SAY}So it is."
+    node = recited(said, form, block)
+    assert (node.text, node.text[node.thought.characters :]) == ("I see.So it is.", "So it is.")
+    node = recited(f"{THINK}I see.{CALL}", form, block)
+    assert "<|" not in node.text[: node.thought.characters]
+
+
+@blocks
 def test_an_answer_ends_with_its_message(block: int) -> None:
     for header in (SAY, PREFACE):
         node = recited(f"{header}So it is.{OVER}{THINK}More?", block=block)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ig_guardrail.engine.decoding.prefill import SHORTEST, piece_end
 from ig_guardrail.engine.kv.attention import TILE
 from ig_guardrail.engine.kv.prompt_cache import PromptCache
-from ig_guardrail.engine.kv.shared import Sharing
+from ig_guardrail.engine.kv.shared import CHUNK, Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 from tests.conformance.engine.tiny import tiny_weights
@@ -67,6 +67,31 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
         assert (ours.ids, ours.logprobs, ours.finish) == (theirs.ids, theirs.logprobs, theirs.finish)
         for layer, states in ours.hidden.items():
             assert bool((states == theirs.hidden[layer]).all())
+
+
+@given(
+    asked=st.integers(1, 70),
+    said=st.integers(1, CHUNK + 5 * TILE),
+    pieces=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
+@settings(deadline=None, max_examples=examples(30))
+def test_forced_texts_are_the_same_in_whatever_pieces(
+    engines: tuple[TransformersEngine, TransformersEngine], asked: int, said: int, pieces: tuple[int, int]
+) -> None:
+    made = []
+    for engine, tiles in zip(engines, pieces, strict=True):
+        engine._operations.pace.usual = tiles * TILE
+        prompt = Prompt((), tuple(3 + i % 20 for i in range(asked)))
+        root = engine.open(prompt, Sampling(seed=3, max_tokens=1000), (1, 2)).result()
+        (node,) = engine.append([(root, tuple(5 + (i * 7) % 11 for i in range(said)))]).result()
+        (drawn,) = engine.extend([Draw(node)], 4).result()
+        made.append((node.logprobs, node.hidden, drawn.ids, drawn.logprobs))
+        engine.close(root)
+    (ours, mine, *after), (theirs, other, *behind) = made
+    assert (ours, after) == (theirs, behind)
+    assert len(ours) == said
+    for layer, states in mine.items():
+        assert bool((states == other[layer]).all())
 
 
 def test_a_prompt_that_another_request_reads_is_read_once(

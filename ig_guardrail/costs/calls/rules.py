@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from ig_guardrail.costs.calls.reader import CallReader, reader_of
 from ig_guardrail.costs.kinds.base import options_sha256
 from ig_guardrail.errors import ModelError
-from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, ToolCall
+from ig_guardrail.text.argument_names import as_taken
+from ig_guardrail.types import Granularity, Piece, Prompt, ScoreKind, Tool, ToolCall
 
 RulesState: TypeAlias = tuple[CallReader, bool]  # the answer's calls so far, and whether one of them breaks a rule
 
@@ -73,18 +74,23 @@ class ToolRules:
     def _read(self, state: RulesState, piece: Piece) -> tuple[RulesState, bool]:
         """The state after a piece, and whether a call has begun that may not be made."""
         reader = state[0].read(piece)
-        broken = state[1] or any(map(self.broken_by, reader.made))
+        broken = state[1] or any(self.broken_by(call, reader.border.notation.named) for call in reader.made)
         return (reader, broken), reader.naming is not None and not self.may_call(reader.naming)
 
-    def rules_against(self, call: ToolCall) -> tuple[str, ...]:
-        """The rules that a call breaks, by where they stand in the policy's section `tools`; () if it may be made."""
+    def rules_against(self, call: ToolCall, tools: Sequence[Tool] = ()) -> tuple[str, ...]:
+        """The rules that a call breaks, by where they stand in the policy's section `tools`; () if it may be made.
+
+        tools: those that are known, which may take arguments by other names, too
+        """
         named = [] if self.allow is None or _any_names(self.allow, call.name) else ["allow"]
         named += ["deny"] if _any_names(self.deny, call.name) else []
-        return (*named, *(f"arguments[{place}]" for place, rule in enumerate(self.arguments) if rule.breaks(call)))
+        taken = tuple(as_taken(call, tools)) if self.arguments else ()
+        broken = (place for place, rule in enumerate(self.arguments) if any(map(rule.breaks, taken)))
+        return (*named, *(f"arguments[{place}]" for place in broken))
 
-    def broken_by(self, call: ToolCall | str) -> bool:
+    def broken_by(self, call: ToolCall | str, tools: Sequence[Tool] = ()) -> bool:
         """Whether a call may not be made. One that cannot be read, of which there is the source, cannot be judged."""
-        return isinstance(call, str) or bool(self.rules_against(call))
+        return isinstance(call, str) or bool(self.rules_against(call, tools))
 
     def may_call(self, tool: str) -> bool:
         """Whether a tool may be called at all."""

@@ -1,4 +1,4 @@
-"""How rows of one context grow: by drawn tokens, step by step, or by forced ones, in one pass.
+"""How rows of one context grow: by drawn tokens, step by step, or by forced ones, in a pass or some.
 
 These are generators: they yield the passes they need and are sent what was read, and hold nothing of the model. Whoever
 drives them may read the passes of many in one forward, and drops them by closing them.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.arithmetic import Arithmetic, Array, Ranked
 from ig_guardrail.engine.decoding.passes import Ahead, Caching, Pass, PassResult, Strand
-from ig_guardrail.engine.decoding.prefill import in_pieces
+from ig_guardrail.engine.decoding.prefill import Pace, forced_end, in_pieces
 from ig_guardrail.engine.decoding.randomness import uniform
 from ig_guardrail.engine.tree import Context
 
@@ -86,18 +86,27 @@ class Decoder:
         for i, row in enumerate(active):
             row.end = cached.freeze(i, self.arithmetic.kept(logits[i]))
 
-    def force(self, rows: list[DecodingRow]) -> Strand[None]:
-        """Read the tokens that the rows' drafts hold already, in one pass: equally many in each, all or none ended."""
+    def force(self, rows: list[DecodingRow], pace: Pace) -> Strand[None]:
+        """Read the tokens that the rows' drafts hold already: equally many in each, all or none ended.
+
+        A row alone is read at the pace of prompts. Of a piece's logits no more is kept than the last.
+        """
         blocks = [row.draft.ids for row in rows]
         ended = rows[0].draft.finish is not None
         count = len(blocks[0]) - (1 if blocks[0] and ended and not self.context.layers else 0)
         cached: Any = self.caching.start([row.start for row in rows], count) if count or not ended else None
         logits = self._after([row.start for row in rows])[:, None]
-        if count:
-            read = yield from self._read(cached, rows, [block[:count] for block in blocks])
+        before = len(self.context.prompt.ids) + rows[0].draft.position - len(blocks[0])
+        start = 0
+        while start < count:
+            stop = forced_end(self.caching, pace, before, start, count) if len(rows) == 1 else count
+            read = yield from self._read(cached, rows, [block[start:stop] for block in blocks])
             logits = self.arithmetic.joined([logits, read], 1)
+            for i, row in enumerate(rows):
+                row.draft.logprobs += self.arithmetic.logprobs(logits[i], blocks[i][start:stop])
+            logits, start = logits[:, -1:], stop
         for i, row in enumerate(rows):
-            row.draft.logprobs += self.arithmetic.logprobs(logits[i], row.draft.ids)
+            row.draft.logprobs += self.arithmetic.logprobs(logits[i], blocks[i][count:])
             if row.draft.finish is None:
                 row.end = cached.freeze(i, self.arithmetic.kept(logits[i, -1]))
 

@@ -135,7 +135,8 @@ class TreeOperations:
 
     def _force(self, rows: list[DecodingRow]) -> EngineWork[list[Node]]:
         batches = _batches(rows, _pass_shape)
-        yield from in_step([Decoder(self.caching, self.arithmetic, batch[0].context).force(batch) for batch in batches])
+        decoders = [Decoder(self.caching, self.arithmetic, batch[0].context) for batch in batches]
+        yield from in_step([one.force(batch, self.pace) for one, batch in zip(decoders, batches, strict=True)])
         return self._children(rows)
 
     def _children(self, rows: Sequence[DecodingRow]) -> list[Node]:

@@ -105,6 +105,20 @@ def in_pieces(
     return PassResult(arithmetic.joined(logits, 1), {layer: arithmetic.joined(s, 1) for layer, s in hidden.items()})
 
 
+def forced_end(caching: Caching[Any], pace: Pace, at: int, start: int, count: int) -> int:
+    """Where the next piece of a forced text ends, of which `start` of `count` tokens were read behind `at` others.
+
+    A short text is one piece. The first of a long one ends with a tile, and all others begin where pieces of prompts
+    may: so whoever else is served changes nothing of what is read.
+    """
+    if count < caching.piece + caching.shortest:
+        return count
+    stop = start + pace.piece() if start else caching.tile
+    stop -= (at + stop) % caching.tile
+    stop += caching.tile if stop - start < caching.shortest else 0
+    return count if count - stop < caching.shortest else stop
+
+
 def piece_end(start: int, count: int, piece: int, shortest: int = SHORTEST) -> int:
     """Where a piece ends that begins at `start` of `count` tokens; none leaves fewer than `shortest` behind it."""
     return count if count - start < piece + shortest else start + piece

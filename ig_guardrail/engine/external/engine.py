@@ -76,7 +76,8 @@ class StreamedEngine(TreeCounts):
         """Ids that name the conversation; the model behind the stream reads it in its own way."""
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
-        return Prompt(tuple(turns), tuple(numbered(p) for turn in turns for p in (turn.role, *pieces_of(turn.text))))
+        ids = tuple(numbered(piece) for turn in turns for piece in (turn.role, *pieces_of(turn.text)))
+        return Prompt(tuple(turns), ids, notation=notation or CallNotation())
 
     def open(
         self,

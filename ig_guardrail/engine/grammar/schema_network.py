@@ -10,7 +10,7 @@ from typing import Any
 
 from ig_guardrail.engine.grammar.network import ANY, Automaton, Letters, Net, Unread, common, letters, product, without
 from ig_guardrail.engine.grammar.pattern_network import at_least, found
-from ig_guardrail.schemas import CHECKED, LAYOUT
+from ig_guardrail.schemas import CHECKED, LAYOUT, WITHIN
 
 MOST_REMAINDERS = 2_000
 
@@ -272,20 +272,25 @@ class _Schemas:
     # ------------------------------------------------------------------------------------------------------- numbers
 
     def _number(self, schema: Mapping[str, Any], start: int, end: int) -> None:
-        if "minimum" not in schema:
+        if WITHIN not in schema and "minimum" not in schema:
             self._finite(start, end)
             return
-        low, high = Fraction(str(schema["minimum"])), Fraction(str(schema["maximum"]))
+        within = schema.get(WITHIN) or (schema["minimum"], schema["maximum"])
+        low, high = (Fraction(str(limit)) for limit in within)
         grain = Fraction(str(schema.get("multipleOf", 1)))
         decimals = 0
         while (grain * 10**decimals).denominator != 1:
             decimals += 1
         scale = 10**decimals
         first, last, step = (int(limit * scale) for limit in (low, high, grain))
+        written: set[int] = {start}
         if last >= 0:
-            self._between(max(first, 0), last, step, decimals, start, end)
+            written |= self._between(max(first, 0), last, step, decimals, start, end)
         if first < 0:
-            self._between(max(-last, 0 if decimals else 1), -first, step, decimals, self._net.say(start, "-"), end)
+            minus = self._net.say(start, "-")
+            written |= {minus} | self._between(max(-last, 0 if decimals else 1), -first, step, decimals, minus, end)
+        if WITHIN in schema:
+            self._net.exact.update(written)
 
     def _finite(self, start: int, end: int) -> None:
         """A number that no limit binds: of so many digits that it is finite."""
@@ -317,17 +322,22 @@ class _Schemas:
         for node in (parted, one, two):
             net.skip(node, end)
 
-    def _between(self, low: int, high: int, step: int, decimals: int, start: int, end: int) -> None:
-        """Decimal numbers from `low` to `high`, both in units of the last decimal, that are multiples of `step`."""
+    def _between(self, low: int, high: int, step: int, decimals: int, start: int, end: int) -> set[int]:
+        """Decimal numbers from `low` to `high`, both in units of the last decimal, that are multiples of `step`.
+
+        Gives the nodes behind their digits.
+        """
         step = step if step <= MOST_REMAINDERS else 1
         scale = 10**decimals
         free: dict[tuple[int, int], int] = {}
+        written: set[int] = set()
         for size in range(1, len(str(high)) + 1):
             least = max(low, 10 ** (size - 1) * scale if size > 1 else 0)
             most = min(high, 10**size * scale - 1)
             if least <= most:
                 limits = (f"{least:0{size + decimals}d}", f"{most:0{size + decimals}d}")
-                _Digits(self._net, *limits, size, step, end, free).write(start)
+                written |= _Digits(self._net, *limits, size, step, end, free).write(start)
+        return written
 
 
 class _Digits:
@@ -344,12 +354,14 @@ class _Digits:
         self._free = free
         self._nodes: dict[tuple[int, bool, bool, int], int] = {}
 
-    def write(self, start: int) -> None:
+    def write(self, start: int) -> set[int]:
+        """Write them; the nodes behind their digits."""
         origin = (0, True, True, 0)
         self._nodes[origin] = start
         waiting = [origin]
         for state in waiting:
             waiting += self._follow(state)
+        return set(self._nodes.values())
 
     def _follow(self, state: tuple[int, bool, bool, int]) -> list[tuple[int, bool, bool, int]]:
         at, by_low, by_high, rest = state

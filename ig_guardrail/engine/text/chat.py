@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import chain, count, pairwise
 from typing import Any
@@ -47,6 +48,8 @@ class Chat:
     spelled  the pattern of texts of added tokens
     format   how the model writes calls of tools
     thoughts  what the template does with thoughts; None if it knows none
+    plain    reads markers as words; one of its own, where a tokenizer keeps how it read the last text, or threads that
+             read at once would read each other's words as markers
     """
 
     tokenizer: Any
@@ -57,6 +60,7 @@ class Chat:
     spelled: re.Pattern[str]
     format: ToolFormat
     thoughts: ThoughtFormat | None = None
+    plain: Any = None
 
     def encode(
         self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
@@ -105,7 +109,7 @@ class Chat:
 
     def text_ids(self, text: str) -> tuple[int, ...]:
         """The tokens of plain text; markers in it are spelled out."""
-        return tuple(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True))
+        return tuple(self.plain.encode(text, add_special_tokens=False, split_special_tokens=True))
 
     def neutral(self, text: str) -> str:
         """`text` with a space inside every marker."""
@@ -289,4 +293,14 @@ def chat_of(tokenizer: Any) -> Chat:
     markers = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
     longest = max(map(len, longest_first), default=0)
     spelled = re.compile("|".join(re.escape(entries[token].content) for token in sorted(added - special)) or r"(?!)")
-    return Chat(tokenizer, special, added, markers, longest, spelled, format, thought_format_of(tokenizer))
+    thoughts, plain = thought_format_of(tokenizer), _of_plain_texts(tokenizer)
+    return Chat(tokenizer, special, added, markers, longest, spelled, format, thoughts, plain)
+
+
+def _of_plain_texts(tokenizer: Any) -> Any:
+    """A tokenizer that reads markers as words: a copy of one that keeps how it reads from text to text."""
+    if not hasattr(tokenizer, "split_special_tokens"):
+        return tokenizer
+    plain = deepcopy(tokenizer)
+    plain.encode("a", add_special_tokens=False, split_special_tokens=True)  # as it reads from here on
+    return plain

@@ -78,6 +78,7 @@ class ThoughtReader:
 
     begins, ends  the tokens that open a thought, and that end one before words
     marks         what special tokens of markers are read as
+    unthought     special tokens that are spelled, since calls are made of them, and that end no thought: no text of one
     headers       of messages; None where they have none, and one thought, ended by `closing`, stands before the answer
     preface       the header of words before a call; "" where there is none
     """
@@ -89,6 +90,7 @@ class ThoughtReader:
     begins: tuple[int, ...]
     ends: tuple[int, ...]
     marks: Mapping[int, str] = field(default_factory=dict)
+    unthought: frozenset[int] = frozenset()
     headers: Headers | None = None
     preface: str = ""
 
@@ -99,7 +101,7 @@ class ThoughtReader:
 
     def read(self, token: int, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """The characters of thought and answer that `token` makes known, and what to carry to the next one."""
-        text, spelled = self._spelled(token, Held(held.data, held.begun))
+        text, spelled = self._spelled(token, held)
         due = held.forced or self._following(held)
         forced = due[1:] if due[:1] == (token,) else ()
         after = replace(held, data=spelled.data, begun=spelled.begun, position=held.position + 1, forced=forced)
@@ -126,11 +128,11 @@ class ThoughtReader:
             _, held = self.read(token, held)
         return held
 
-    def _spelled(self, token: int, held: Held) -> tuple[str, Held]:
+    def _spelled(self, token: int, held: ThoughtHeld) -> tuple[str, Held]:
         """The characters that a token completes; one that was begun is never completed behind a marker, nor shown."""
-        if token not in self.marks:
-            return self.detokenizer.read(token, held)
-        return self.marks[token], Held(b"", held.begun)
+        if token in self.marks or (held.phase == "thought" and token in self.unthought):
+            return self.marks.get(token, ""), Held(b"", held.begun)
+        return self.detokenizer.read(token, Held(held.data, held.begun))
 
     def _told(self, text: str, held: ThoughtHeld) -> tuple[str, ThoughtHeld]:
         """What is known of a text, and how it leaves the reader; the rest waits."""
@@ -219,6 +221,7 @@ def thought_reader_of(
     unsaid = [token for token in used.keys() & special.keys() if not detokenizer.bytes_of(token)]
     marks = {token: chr(_FIRST_MARK + number) for number, token in enumerate(unsaid)}
     named = {special[token]: mark for token, mark in marks.items()}
+    ending = found.over if format.channel else found.closing
     return ThoughtReader(
         detokenizer,
         opening=_marked(found.opening, named),
@@ -227,6 +230,9 @@ def thought_reader_of(
         begins=written[0],
         ends=written[1],
         marks=marks,
+        unthought=frozenset(
+            token for token, text in special.items() if text not in ending and detokenizer.bytes_of(token)
+        ),
         headers=_headers(tokenizer, found, format, size, detokenizer.bytes_of) if format.channel else None,
         preface=_marked(_preface(found, format), named) if format.channel else "",
     )

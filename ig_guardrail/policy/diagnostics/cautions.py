@@ -5,7 +5,7 @@ settings and texts, P146-P149 and P152 about what a check found beside the polic
 for one hazard, P154 about a copy in a pattern, P155 about texts for the model, P156 and P157 about looks of a pattern,
 P158 about names of tools and arguments, P159 and P160 about texts, P161 and P162 about what a pattern lets through and
 what it finds besides, P163 about
-thresholds, P164 about labels.
+thresholds, P164 about labels, P165 about what is no fallback.
 """
 
 from __future__ import annotations
@@ -328,8 +328,8 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "P158": (
         "a name that is written like a pattern or a path",
-        "in names of tools `*` alone stands for any characters, and a dot for itself, as in names of arguments; what "
-        "is inside of an argument has no name here",
+        "in names of tools `*` alone stands for any characters, and a dot for itself, as in names of arguments; in "
+        "texts that are listed no sign stands for another; what is inside of an argument has no name here",
         'deny: ["delete_.*"]',
         'deny: ["delete_*"]',
     ),
@@ -370,6 +370,13 @@ OF_FINDINGS: dict[str, tuple[str, str, str, str]] = {
         "the score of a label counts as that of the hazard it stands for, so what is harmless would be denied",
         "{kind: classifier, labels: {hte: [not_hate]}, ...}",
         "{kind: classifier, labels: {hte: [hate]}, ...}",
+    ),
+    "P165": (
+        "a substitute that reads like a fallback",
+        "which one serves is decided once, at start-up, by what the model shows and what is installed; what becomes of "
+        "an answer while an endpoint is down, `on_error` says",
+        "hosted: {kind: openai, ..., otherwise: words}\nbudgets: [{cost: hosted, ...}]",
+        'hosted: {kind: openai, ..., on_error: open}\nbudgets: [{cost: "max(hosted, words)", ...}]',
     ),
 }
 

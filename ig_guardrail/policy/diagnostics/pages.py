@@ -349,7 +349,7 @@ OF_WARNINGS: dict[str, tuple[str, str, str, str]] = {
         "budgets: [{mode: enforce, ...}]",
     ),
     "P104": (
-        "text waits longer than `hold` says",
+        "text waits longer than it has to",
         "text is released only up to the last charge point that was passed, so wide charge points delay a stream",
         "budgets: [{every: 64, ...}]\nsearch: {block: 16, hold: 16}",
         "budgets: [{every: 16, ...}]",

@@ -35,6 +35,9 @@ class Merger:
         self.faults: list[Diagnostic] = []
 
     def node(self, child: YamlNode, parent: YamlNode, path: Steps) -> YamlNode:
+        if _empty(child) and not _empty(parent):
+            self.faults.append(_takes_nothing_away(child, path))
+            return parent
         match child, parent:
             case Table(), Table() if not _fresh(child, parent, path):
                 return self.table(child, parent, path)
@@ -104,6 +107,18 @@ class Merger:
         label = f"and without `{key}` it is none by itself"
         self.faults.append(Spot(path, name.mark).fault("P054", message, label=label, help=advice))
         return Broken(name.mark)
+
+
+def _empty(tree: YamlNode) -> bool:
+    return (isinstance(tree, Table) and not tree.entries) or (isinstance(tree, Listing) and not tree.items)
+
+
+def _takes_nothing_away(child: YamlNode, path: Steps) -> Diagnostic:
+    """What is written as if it emptied a part of the parent."""
+    label = "all that the parent says holds"
+    advice = "delete the key, or write what is added or stricter: a policy takes nothing of its parent away"
+    why = "its author believes that something of the parent is taken away, and nothing is"
+    return Spot(path, child.mark).fault("P027", f"{quoted(str(path[-1]))} is empty", label=label, why=why, help=advice)
 
 
 def _fresh(child: Table, parent: Table, path: Steps) -> bool:

@@ -51,8 +51,8 @@ _SHARED = {
     ),
     "otherwise": Field(
         MODEL_NAME,
-        "the cost model that serves under this name where this one cannot: a head of another model, or what needs "
-        "an extra that is not installed. Decided once, at start-up; receipts tell it",
+        "the cost model that serves under this name, from the start on, where this one does not fit: a head of another "
+        "model, or what needs an extra that is not installed. It is no fallback: where one fails, `on_error` decides",
         "help-in-words",
     ),
 }

@@ -115,13 +115,14 @@ def text_models(draft: PolicyDraft) -> Iterator[Diagnostic]:
             kind = next((kind for kind in kinds if kind is not None and kind not in TEXT_KINDS), None)
             if kind is not None:
                 spot = name_spot(draft, path, name, offset)
-                yield _reads_no_text(draft, spot, f"{reader} cannot use {quoted(name)}", kind)
+                why = "" if path[0] == "prompt" else "the call is read as a text of its own, which has no hidden states"
+                yield _reads_no_text(draft, spot, f"{reader} cannot use {quoted(name)}", kind, why)
 
 
-def _reads_no_text(draft: PolicyDraft, spot: Spot, message: str, kind: str) -> Diagnostic:
+def _reads_no_text(draft: PolicyDraft, spot: Spot, message: str, kind: str, why: str = "") -> Diagnostic:
     able = [other for other in model_names(draft) if draft.value("cost_models", other, "kind") in TEXT_KINDS]
     advice = f"name a cost model that reads text{': ' + ', '.join(map(quoted, able)) if able else ''}"
-    return spot.fault("P030", message, label=f"it is of kind `{kind}`", help=advice)
+    return spot.fault("P030", message, label=f"it is of kind `{kind}`", why=why, help=advice)
 
 
 def hazards(draft: PolicyDraft) -> Iterator[Diagnostic]:

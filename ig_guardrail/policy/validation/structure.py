@@ -29,11 +29,20 @@ from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.validation.unknown_keys import KINDS_ELSEWHERE, about_unknown, misspelt
-from ig_guardrail.policy.yaml.scalars import called, needs, read_form, read_json, read_scalar
+from ig_guardrail.policy.yaml.scalars import OFF, WITHOUT_SEARCH, called, needs, read_form, read_json, read_scalar
 from ig_guardrail.policy.yaml.tree import Broken, Listing, Scalar, Table, YamlEntry, YamlNode, torn_off
 from ig_guardrail.types.hazards import EVERY
 
-_NONE = ("none", "no", "off", "false", "disabled", "n")
+_OF_TOOLS: dict[Steps, tuple[str, ...]] = {("tools", "allow"): ("all", "any", "*"), ("tools", "deny"): OFF}
+_WITHOUT: dict[Steps, str] = {
+    ("tools", "allow"): "every tool that is not denied may be called",
+    ("tools", "deny"): "no tool is denied",
+}
+_ONE_AFTER_ANOTHER: dict[Steps, str] = {  # keys that name one, which may name the next
+    ("otherwise",): "write one, and the next as `otherwise` of that",
+    ("extends",): "write one policy, which may extend the next itself",
+    ("scope",): "write one, and a budget of its own for each other",
+}
 _CURLY = ("\u201d", "\u201c", "\u2019", "\u00bb", "\u00ab")
 
 
@@ -222,6 +231,8 @@ class Checker:
             message = f"{called(path)} has {count} items" if count else f"{called(path)} is empty"
             many = f"{kind.least} to {kind.most} items" if kind.least != kind.most else "one item"
             advice, label = f"write {many}", f"needs {many.removesuffix(' items')}"
+            if isinstance(kind, MapOf) and kind.most == 1:
+                advice = "write one key alone, the name, and below it what belongs to that: `{NAME: ...}`"
             self.faults.append(Spot(path, tree.mark).fault("P027", message, label=label, help=advice))
 
     def _unique(self, values: list[Any], listing: Listing, path: Steps) -> None:
@@ -242,17 +253,45 @@ class Checker:
         found = shapes[type(tree)]
         if isinstance(tree, Scalar) and tree.plain and tree.text in ("", "~", "null"):
             found = "without a value"
+        elif isinstance(tree, Scalar) and path in _OF_TOOLS and tree.text.lower() in _OF_TOOLS[path]:
+            advice = "delete the key: without it, " + _WITHOUT[path]
         elif isinstance(tree, Scalar) and isinstance(kind, ListOf | HazardsKind):
             advice = _as_items(kind, tree, path) or advice
-        elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in _NONE:
+        elif isinstance(tree, Scalar) and path == ("search",) and tree.text.lower() in OFF:
+            advice = WITHOUT_SEARCH
+        elif isinstance(tree, Scalar) and isinstance(kind, Section) and tree.text.lower() in OFF:
             advice = "delete the key, if none is meant; else " + advice
+        elif isinstance(tree, Scalar) and isinstance(kind, Section) and _takes(kind, tree.text):
+            advice = f"write `{{{_takes(kind, tree.text)}}}`, with what else is said of {kind.title} beside it"
+        elif isinstance(tree, Scalar) and isinstance(kind, MapOf) and isinstance(kind.value, ArgumentsKind):
+            tool = re.match(r"[\w.-]+", tree.text)
+            advice = f"write `{{{tool[0]}: {{amount: 5}}}}`, with its arguments" if tool else advice
         elif isinstance(tree, Listing) and isinstance(kind, FormatKind) and len(path) > 1 and isinstance(path[-2], int):
             advice = "write one here, and an entry of its own for each other"
+        elif isinstance(tree, Table) and isinstance(kind, ListOf) and _is_of_names(kind, tree):
+            name = tree.entries[0].key.text
+            advice = f"write each as an item of a list, with its name as `id`: `- {{id: {name}, ...}}`"
+        elif isinstance(tree, Listing) and path[-1:] in _ONE_AFTER_ANOTHER:
+            advice = _ONE_AFTER_ANOTHER[path[-1:]]
         elif isinstance(tree, Listing) and isinstance(kind, ExpressionKind):
             names = [item.text for item in tree.items if isinstance(item, Scalar)]
             advice = f'write `"max({", ".join(names)})"`' if names and len(names) == len(tree.items) else advice
         fault = Spot(path, tree.mark).fault("P016", f"{called(path)} is {found}", label=f"needs {wanted}", help=advice)
         self.faults.append(fault)
+
+
+def _takes(kind: Section, text: str) -> str:
+    """The entry of a section that a word which stands in its place is meant as; nothing if no key takes such a word."""
+    words = {key: one.kind.words for key, one in kind.fields.items() if isinstance(one.kind, ChoiceKind)}
+    meant = {key: text if text in known else suggest(text, known) for key, known in words.items()}
+    exact = [key for key, word in meant.items() if word == text] or [key for key, word in meant.items() if word]
+    return f"{exact[0]}: {meant[exact[0]]}" if exact else ""
+
+
+def _is_of_names(kind: ListOf, table: Table) -> bool:
+    """Whether a mapping has the items of a list under the names that they should have as `id`."""
+    named = isinstance(kind.item, Section) and "id" in kind.item.fields
+    return named and bool(table.entries) and all(isinstance(one.value, Table) for one in table.entries)
 
 
 def _key_of(kind: MapOf, key: Scalar, spot: Spot) -> str | Diagnostic:
@@ -310,4 +349,6 @@ def _shape_of(kind: Any) -> tuple[str, str]:
             return "a list", "write the items in `[...]`, or each on a line of its own after `- `"
         case HazardsKind():
             return "a list of hazards, or `all`", "write `[ncr]`"
+        case ChoiceKind():
+            return needs(kind), f"write {needs(kind)}"
     return needs(kind), "write a single value"

@@ -65,7 +65,8 @@ def scopes(draft: PolicyDraft) -> Iterator[Diagnostic]:
             if said and scope is not None and scope not in fits:
                 message = f"`{key}` says {means}, and scope `{scope}` does not ask"
                 spot = draft.key_spot("budgets", index, key)
-                yield spot.fault("P025", message, label=f"needs `scope: {fits[0]}`", help=f"delete `{key}`")
+                advice = f"write `scope: {fits[0]}`, or delete `{key}`"
+                yield spot.fault("P025", message, label=f"needs `scope: {fits[0]}`", help=advice)
 
 
 def _called_tools(one: dict[str, object] | None) -> bool:

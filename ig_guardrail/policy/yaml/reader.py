@@ -170,7 +170,8 @@ class Builder:
         elif isinstance(tree, Scalar):
             return tree
         elif not isinstance(tree, Broken):
-            self._fault(tree.mark, "P016", "a key is a list or a mapping", "needs a single word", "write `key: value`")
+            advice = "write `key: value`; a policy is read as it stands, and nothing between braces is filled in"
+            self._fault(tree.mark, "P016", "a key is a list or a mapping", "needs a single word", advice)
         return Broken(tree.mark)
 
     def _twice(self, key: Scalar, line: int) -> None:

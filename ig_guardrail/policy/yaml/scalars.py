@@ -28,6 +28,24 @@ from ig_guardrail.policy.yaml.tree import Scalar
 from ig_guardrail.text.normalisation import seen
 from ig_guardrail.types import hazards
 
+OFF = ("none", "no", "off", "false", "disabled", "n", "never")
+WITHOUT_SEARCH = "to end answers rather than search for others, write `output: {on_exceed: [end]}`"
+_ELSEWHERE = {  # what other guardrails call a choice
+    "shadow": "monitor monitoring observe log audit dry_run dryrun report report_only warn",
+    "enforce": "block deny active strict",
+    "refuse": "block deny reject stop",
+    "observe": "log monitor warn allow",
+    "response": "answer message reply request turn output",
+    "conversation": "session thread chat dialog dialogue",
+    "tenant": "user account customer client organisation organization org team",
+    "tool": "call function",
+    "closed": "block deny fail",
+    "open": "allow ignore continue pass skip",
+    "search": "rewrite retry regenerate reask resample",
+    "end": "stop block refuse",
+    "denied": "blocked rejected",
+    "completed": "ok passed allowed shown",
+}
 _TO_FILL = re.compile(r"\$\{|\{\{|<%")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
 
@@ -207,8 +225,13 @@ def _choice(kind: ChoiceKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
         label = "for `ig-guardrail eval` and `run --strategy` only"
         advice = f"write {needs(kind)}; to try it, `ig-guardrail run --strategy {text}`"
         return spot.fault("P042", f"{called(spot.path)} is the baseline {quoted(text)}", label=label, help=advice)
-    close = suggest(text, kind.words) if kind.code != "P012" else None
+    elsewhere = [word for word in kind.words if text.lower() in _ELSEWHERE.get(word, "").split()]
+    close = elsewhere[0] if len(elsewhere) == 1 else suggest(text, kind.words) if kind.code != "P012" else None
     advice = f"did you mean `{close}`?" if close else f"write {needs(kind)}"
+    if text.lower() in OFF and "shadow" in kind.words:
+        advice = "to have it record and deny nothing, write `shadow`; to have no such budget, delete it"
+    elif text.lower() in OFF and spot.path == ("search", "mode"):
+        advice = WITHOUT_SEARCH
     return spot.fault(kind.code, f"{called(spot.path)} is {quoted(text)}", label=f"needs {needs(kind)}", help=advice)
 
 

@@ -7,6 +7,7 @@ says too little or too much, T003 it names what its policy does not have.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -216,6 +217,15 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
+def _has_cases(path: str) -> bool:
+    """Whether a file that is named like a policy has cases at its top."""
+    try:
+        with open(path, "rb") as file:
+            return re.search(rb"^cases:", file.read(MOST_BYTES), re.MULTILINE) is not None
+    except (OSError, ValueError):
+        return False
+
+
 def read_cases(path: str) -> CaseFile:
     """The cases in a file, with their policy; never raises."""
     try:
@@ -225,7 +235,12 @@ def read_cases(path: str) -> CaseFile:
         if os.path.isdir(path):
             return CaseFile(path, unusable=f"no file in this folder is called *{CASES}")
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return CaseFile(path, unusable=f"{reason.lower()}; `ig-guardrail policy new` writes a policy with cases")
+        plain = path.replace(CASES, CASES[len("_test") :])
+        if _has_cases(plain):
+            advice = f"`{plain}` has cases, and is read as a policy: call it `{path}`"
+        else:
+            advice = "`ig-guardrail policy new` writes a policy with cases"
+        return CaseFile(path, unusable=f"{reason.lower()}; {advice}")
     return cases_in(content, path)
 
 

@@ -141,8 +141,8 @@ def _why(one: FileResult, result: CaseResult) -> list[str]:
     told = []
     for place, step in enumerate(result.steps):
         if step.differences:
-            told += [f"turn {place + 1}:"] if len(result.case.steps) > 1 else []
-            told += [f"{one.key}: expected {one.expected}, found {one.found}" for one in step.differences]
+            turn = f"turn {place + 1}, " if len(result.case.steps) > 1 else ""
+            told += [f"{turn}{one.key}: expected {one.expected}, found {one.found}" for one in step.differences]
             told += _reasons(one, step)
     return [*told, *([result.error] if result.error else [])]
 

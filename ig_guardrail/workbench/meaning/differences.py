@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.policy.expression import written
 from ig_guardrail.policy.inheritance.tightening import HARSHER
@@ -14,8 +14,16 @@ from ig_guardrail.workbench.meaning.comparing import ASSUMED, Comparison, compar
 from ig_guardrail.workbench.meaning.sources import charged, identity, open_books, spec_of
 from ig_guardrail.workbench.meaning.tool_calls import CallComparison, compare_calls
 
+Direction: TypeAlias = Literal["stricter", "looser", "other"]
+
 PROMPT = "prompt"
 AS_STRICT = ("same", "stricter")
+_ORDERED: Mapping[str, tuple[Any, ...]] = {  # values of a setting, each stricter than the one before it
+    "on_exceed": HARSHER,
+    "allow_unguarded": (True, False),
+    "on_error": ("open", "closed"),
+    "reasoning": ("ignore", "charge"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,17 @@ class HazardDifference:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A part that is not the same, as a policy writes it; None where it does not have it."""
+    """A part that is not the same, as a policy writes it; None where it does not have it.
+
+    direction  what it makes of B, as far as the setting alone tells
+    proved     whether B is as strict as A in it
+    """
 
     part: str
     a: Any
     b: Any
+    direction: Direction = "other"
+    proved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +81,7 @@ class Differences:
         verdicts = [(one.hazard, one.found.verdict) for one in self.hazards]
         verdicts += [("all budgets together", self.together.verdict), ("prompt check", self.prompt.verdict)]
         parts = [part for part, verdict in (*verdicts, ("tools", self.calls.verdict)) if verdict not in AS_STRICT]
-        return (*parts, *(one.part for one in self.changes if _loosens(one)))
-
-
-def _loosens(one: Change) -> bool:
-    """Whether a setting that no budget tells of lets more through."""
-    key = one.part.rpartition(".")[2]
-    if key == "on_exceed":
-        return HARSHER.index(one.b) < HARSHER.index(one.a)
-    return (key, one.b) in (("allow_unguarded", True), ("on_error", "open"))
+        return (*parts, *(one.part for one in self.changes if one.direction == "looser" or not one.proved))
 
 
 def differences(a: CompiledPolicy, b: CompiledPolicy) -> Differences:
@@ -115,8 +121,8 @@ def _of_prompt(policy: CompiledPolicy) -> CompiledPolicy:
 
 
 def _changes(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
-    if a.prompt and b.prompt and a.prompt.on_exceed != b.prompt.on_exceed:
-        yield Change("prompt.on_exceed", a.prompt.on_exceed, b.prompt.on_exceed)
+    if a.prompt and b.prompt:
+        yield from _pairs("prompt", {"on_exceed": a.prompt.on_exceed}, {"on_exceed": b.prompt.on_exceed})
     yield from _pairs("search", asdict(a.search), asdict(b.search))
     yield from _pairs("search.swaps", a.swaps, b.swaps)
     yield from _starts(a, b)
@@ -125,12 +131,56 @@ def _changes(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
     yield from _pairs("messages", _said(a), _said(b))
     yield from _pairs("shadow budgets", _shadows(a), _shadows(b))
     yield from _cost_models(a, b)
+    yield from _of_names(a, b)
+    if set(a.loosenable) != set(b.loosenable):
+        more = not set(b.loosenable) <= set(a.loosenable)
+        yield Change("loosenable", list(a.loosenable), list(b.loosenable), "looser" if more else "stricter")
 
 
 def _pairs(part: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterator[Change]:
     for key in dict.fromkeys([*a, *b]):
         if a.get(key) != b.get(key):
-            yield Change(f"{part}.{key}" if part else key, a.get(key), b.get(key))
+            place = f"{part}.{key}" if part else key
+            yield Change(place, a.get(key), b.get(key), _direction(key.rpartition(".")[2], a.get(key), b.get(key)))
+
+
+def _direction(key: str, a: Any, b: Any) -> Direction:
+    """What a setting makes of a policy, where that is known whatever the rest says."""
+    values = _ORDERED.get(key, ())
+    if a in values and b in values:
+        return "looser" if values.index(b) < values.index(a) else "stricter"
+    if key == "approved":  # what was approved is shown, whatever a budget says of it
+        return "stricter" if b is None else "looser"
+    return "other"
+
+
+def _of_names(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
+    """What names lead to: what requests have to name, where spending is kept, and which hazards a denial is told by."""
+    own, other = (sorted(_demanded(one)) for one in (a, b))
+    if own != other:
+        yield Change("requests must name", own, other)
+    kept, new = (_accounts(one) for one in (a, b))
+    if set(kept) - set(new) and set(new) - set(kept):
+        yield Change("what is spent is kept as", kept, new, proved=False)
+    enforced = [{one.id: one.hazards for one in charged(policy)} for policy in (a, b)]
+    for name in enforced[0].keys() & enforced[1].keys():
+        if set(enforced[0][name]) != set(enforced[1][name]):
+            yield Change(f"budgets.{name}.hazards", list(enforced[0][name]), list(enforced[1][name]))
+
+
+def _shared(policy: CompiledPolicy) -> list[Budget]:
+    return [one for one in policy.budgets if one.mode == "enforce" and one.scope != "response"]
+
+
+def _demanded(policy: CompiledPolicy) -> set[str]:
+    """What a request has to name, since a budget is shared by it."""
+    return {"tenant" if one.scope == "tenant" else "conversation" for one in _shared(policy)}
+
+
+def _accounts(policy: CompiledPolicy) -> list[str]:
+    """By which names a ledger knows what was spent: another name begins at zero. Of a ban nothing is spent."""
+    whose = {one.id: "tenant" if one.scope == "tenant" else "conversation" for one in _shared(policy) if one.budget}
+    return [f"{name} of {policy.name}, by {kind}" for name, kind in sorted(whose.items())]
 
 
 def _said(policy: CompiledPolicy) -> dict[str, Any]:
@@ -185,7 +235,17 @@ def _cost_models(a: CompiledPolicy, b: CompiledPolicy) -> Iterator[Change]:
             if spec is not None and _content(spec) not in renamed:
                 yield Change(f"cost_models.{name}", one and one.kind, other and other.kind)
         else:
-            yield from _pairs(f"cost_models.{name}", _entry(one), _entry(other))
+            yield from (
+                _judged(one, other, change) for change in _pairs(f"cost_models.{name}", _entry(one), _entry(other))
+            )
+
+
+def _judged(a: CostModelSpec, b: CostModelSpec, change: Change) -> Change:
+    """A change of an entry, by what becomes of an answer where it fails, or cannot serve."""
+    key = change.part.rpartition(".")[2]
+    if key == "timeout_s" and (a.on_error, b.on_error) == ("open", "open"):  # past it, an answer goes on unjudged
+        return replace(change, direction="looser" if b.timeout_s < a.timeout_s else "stricter")
+    return replace(change, proved=key != "otherwise" or b.otherwise is None)
 
 
 def _entry(spec: CostModelSpec) -> dict[str, Any]:

@@ -6,8 +6,8 @@ What is given back was seen: the gate let it through under the one, and denied i
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ig_guardrail.policy.ranges import value_of
@@ -71,7 +71,7 @@ def _cut(answers: Sequence[MadeUpAnswer], denied: TrialOutcome) -> tuple[MadeUpA
     *before, last = answers[: denied.answers]
     moments = tuple(one for one in last.moments if one.position <= denied.position)
     ended = any(one.ended for one in moments)
-    return (*before, MadeUpAnswer(last.tokens if ended else denied.position + 1, moments, last.conversation))
+    return (*before, replace(last, tokens=last.tokens if ended else denied.position + 1, moments=moments))
 
 
 def _attempts(
@@ -84,6 +84,10 @@ def _attempts(
             if value_of(line.cost, _filled(line, scores)) > line.threshold:
                 for sequence in _sequences(line, others, scores, digits, whole):
                     yield from _forms(line, others, sequence)
+    if line.spans:
+        shared = [one for one in others if one.spans]
+        for point in _points(line, shared, whole, silent):
+            yield (_given_elsewhere(line, _floats(_rounded(point, DIGITS[-1], whole))),)
 
 
 def _points(
@@ -153,7 +157,7 @@ def _forms(
     line: BudgetLine, others: Sequence[BudgetLine], sequence: Sequence[ScoreVector]
 ) -> Iterator[tuple[MadeUpAnswer, ...]]:
     """A sequence in one answer, over several of a conversation, or of several conversations."""
-    floats = [{name: float(value) for name, value in scores.items() if value} for scores in sequence]
+    floats = [_floats(scores) for scores in sequence]
     if len(floats) == 1:
         yield (MadeUpAnswer(1, (Moment(1, floats[0], ended=True),)),)
         for place in _places(line, others):
@@ -170,6 +174,16 @@ def _forms(
                 MadeUpAnswer(tokens, (Moment(1, scores, ended=tokens == 1),), count if apart else 1)
                 for count, scores in enumerate(floats, 1)
             )
+
+
+def _given_elsewhere(line: BudgetLine, scores: Mapping[str, float]) -> MadeUpAnswer:
+    """An earlier answer of another model, which shared budgets are charged for when the conversation goes on."""
+    tokens = 1 if line.rule.budget.scope != "tool" else 2
+    return MadeUpAnswer(tokens, (Moment(1, scores, ended=tokens == 1),), foreign=True)
+
+
+def _floats(scores: ScoreVector) -> dict[str, float]:
+    return {name: float(value) for name, value in scores.items() if value}
 
 
 def _places(line: BudgetLine, others: Sequence[BudgetLine]) -> Iterator[int]:

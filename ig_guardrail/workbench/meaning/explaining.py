@@ -30,6 +30,7 @@ SHARED = {
 class BudgetMeaning:
     """One budget.
 
+    shared      by what, which requests have to name: a conversation or a tenant; "" for a budget of single answers
     cost        its expression; cost_models the entries in it
     most        the most that one answer can cost; None where there is no most
     overdrawn   by what scores it is overdrawn, in words; "" if by none
@@ -40,6 +41,7 @@ class BudgetMeaning:
     id: str
     mode: str
     scope: str
+    shared: str
     hazards: tuple[str, ...]
     cost: str
     cost_models: tuple[str, ...]
@@ -110,6 +112,7 @@ def _budgets(policy: CompiledPolicy) -> Iterator[BudgetMeaning]:
             id=budget.id,
             mode=modes[budget.id],
             scope=SHARED[budget.scope].format(tool=budget.tool),
+            shared={"response": "", "tenant": "tenant"}.get(budget.scope, "conversation"),
             hazards=_scored(policy, budget),
             cost=_expression(policy, budget),
             cost_models=tuple(judged),
@@ -191,8 +194,8 @@ def _cost_models(policy: CompiledPolicy) -> Iterator[str]:
         while other is not None and other not in steps:
             steps.append(other)
             other = spec_of(policy, other).otherwise
-        instead = "".join(f", otherwise {step} ({_what(spec_of(policy, step))})" for step in steps)
-        yield f"{name} ({_what(spec)}){instead}"
+        others = ", else ".join(f"{step} ({_what(spec_of(policy, step))})" for step in steps)
+        yield f"{name} ({_what(spec)})" + (f"; where it does not fit at start-up: {others}" if others else "")
 
 
 def _what(spec: CostModelSpec) -> str:
@@ -203,7 +206,15 @@ def _what(spec: CostModelSpec) -> str:
     notes = [f"{many} pattern{'s' if many > 1 else ''}" if many else f"{spec.kind} {named}".strip()]
     notes += [f"reads {beyond_text(spec.kind)}"] if beyond_text(spec.kind) else []
     notes += ["its score {:g} counts as {:g}".format(*spec.scale)] if spec.scale else []
-    notes += ["goes on without it where it fails"] if spec.on_error == "open" else []
+    failing = (
+        "goes on without it"
+        if spec.on_error == "open"
+        else "shows nothing more"
+        if spec.options.get("base_url")
+        else ""
+    )
+    notes += [f"asks {spec.options['base_url']}"] if spec.options.get("base_url") else []
+    notes += [f"{failing} where it fails"] if failing else []
     return "; ".join(notes)
 
 
@@ -232,7 +243,7 @@ def _tools(policy: CompiledPolicy) -> Iterator[str]:
         yield f"`{rule['argument']}` of {rule.get('tool') or '*'}, where it is given, must be {musts}"
     for limit in side.limits:
         many = "1 call" if limit.budget == 1 else f"{limit.budget:g} calls"
-        yield f"at most {many} of {limit.tool} in a conversation ({limit.id})"
+        yield f"at most {many} of {limit.tool} in a conversation, which requests must name ({limit.id})"
 
 
 def _musts(rule: Mapping[str, Any]) -> Iterator[str]:
@@ -360,6 +371,8 @@ def details(one: BudgetMeaning) -> Iterator[str]:
     else:
         most = f"an answer costs at most {_most(one)}, which is not over {one.granted:g}"
         yield f"no scores overdraw it: {most}"
+    if one.shared and one.mode == "enforce":
+        yield f"requests must name the {one.shared}; earlier answers that they bring along are charged, too"
     if one.mode == "shadow":
         yield "in shadow: what it would cost is recorded, and nothing is held back"
     if not one.certain:

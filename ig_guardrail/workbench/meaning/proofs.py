@@ -19,11 +19,14 @@ from ig_guardrail.workbench.meaning.linear import gap, highest
 def implied(line: BudgetLine, others: Sequence[BudgetLine], whole: Collection[str]) -> bool:
     """Whether every answer that the others let through, this budget lets through. Raises TooLarge.
 
+    Earlier answers that were given elsewhere are charged to shared budgets alone, so no others let none through.
+
     whole: sources that score 0 or 1.
     """
     if not can_be_overdrawn(line, line.highest):
         return True
-    seeing = [one for one in others if sees_all_of(one, line, whole)]
+    charged = [one for one in others if one.spans or not line.spans]
+    seeing = [one for one in charged if sees_all_of(one, line, whole)]
     if any(spends_as_much(one, line) for one in seeing):
         return True
     top = _top(line, seeing, whole)

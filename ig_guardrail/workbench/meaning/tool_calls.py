@@ -134,17 +134,16 @@ def _may_hide_texts(own: Sequence[ArgumentRule], others: Sequence[ArgumentRule])
 def _values(rules: Sequence[ArgumentRule]) -> Iterator[Any]:
     """Values on either side of every border that rules draw, and of a kind that none of them takes."""
     ends = [end for rule in rules for end in (rule.least, rule.most) if end is not None]
-    yield from dict.fromkeys(
-        _short(number) for end in ends for number in (end, end + 1, end - 1, end + 0.01, end - 0.01)
-    )
+    near = [(end, *(round(end + step, 6) for step in (1, -1, 0.01, -0.01))) for end in ends]
+    yield from dict.fromkeys(_whole(number) for numbers in near for number in numbers)
     yield 0
     yield from dict.fromkeys(text for rule in rules for text in rule.one_of or ())
     yield from (text for rule in rules if rule.matches is not None for text in _samples(rule.matches.pattern))
     yield from ("something else", "x", "", True)
 
 
-def _short(number: float) -> float:
-    return int(number) if float(number).is_integer() else round(number, 6)
+def _whole(number: float) -> float:
+    return int(number) if float(number).is_integer() else number
 
 
 def _samples(pattern: str) -> list[str]:

@@ -28,18 +28,24 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class MadeUpAnswer:
-    """An answer of so many tokens, and the charge points at which anything is scored."""
+    """An answer of so many tokens, and the charge points at which anything is scored.
+
+    foreign: whether it is an earlier one that was given elsewhere: a conversation is brought along with it in it, and
+             shared budgets are charged for it before the next answer
+    """
 
     tokens: int
     moments: tuple[Moment, ...]
     conversation: int = 1
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
     """What became of some answers, one after the other. All numbers are of the last that was looked at.
 
-    denied  the budget that was overdrawn; None where everything was shown
+    denied  the budget that was overdrawn; None where everything was shown. By a foreign answer: whatever follows it is
+            denied
     spent   by budget
     """
 
@@ -58,7 +64,8 @@ def run(lines: Sequence[BudgetLine], answers: Sequence[MadeUpAnswer]) -> TrialOu
     for count, answer in enumerate(answers, 1):
         scored = {Point(one.position, one.ended): one.scores for one in answer.moments}
         payer = AccountKey(str(answer.conversation), TENANT)
-        gate = Gate(_node(None, 0), rules, Hold(), SafetyState(_opening(ledger, payer, rules)))
+        charged = shared_rules(rules) if answer.foreign else rules
+        gate = Gate(_node(None, 0), charged, Hold(), SafetyState(_opening(ledger, payer, charged)))
         for position, ended in _stops(answer):
             node = _node(gate.tip, position, ended)
             measures = [
@@ -67,11 +74,11 @@ def run(lines: Sequence[BudgetLine], answers: Sequence[MadeUpAnswer]) -> TrialOu
             ]
             reply = gate.commit(node, measures)
             if isinstance(reply, Denied):
-                after, _ = settle(rules, gate.state_at(node), measures)
-                spends = {rule.budget.id: after.account(rule.budget).spend for rule in rules}
+                after, _ = settle(charged, gate.state_at(node), measures)
+                spends = {**spent, **{rule.budget.id: after.account(rule.budget).spend for rule in charged}}
                 return TrialOutcome(count, reply.budget or "", reply.position or position, spends)
-        spent = gate.spend()
-        _charge(ledger, payer, rules, spent)
+        spent = {**spent, **gate.spend()}
+        _charge(ledger, payer, charged, spent)
     return TrialOutcome(len(answers), None, answers[-1].tokens if answers else 0, spent)
 
 

@@ -29,7 +29,7 @@ def as_text(a: CompiledPolicy, b: CompiledPolicy, found: Differences, files: tup
     """The differences, part by part. files: how the policies were asked for."""
     lines = [f"{side}: {file}, {one.name} {one.version}" for side, file, one in zip("AB", files, (a, b), strict=True)]
     lines.append("")
-    if a.sha256 == b.sha256:
+    if a.sha256 == b.sha256 and found.same:
         return "\n".join([*lines, "the same policy: their normal forms are equal"])
     sections = (
         ("hazards, in answers that score on them", _hazards(found.hazards)),
@@ -40,8 +40,17 @@ def as_text(a: CompiledPolicy, b: CompiledPolicy, found: Differences, files: tup
     )
     for title, section in sections:
         lines += [title, *(f"  {line}" for line in section), ""]
-    said = "B means the same as A" if found.same else "B means something else than A"
+    said = f"B means the same as A{_renamed(a, b)}" if found.same else "B means something else than A"
     return "\n".join([*lines, said])
+
+
+def _renamed(a: CompiledPolicy, b: CompiledPolicy) -> str:
+    """The budgets that have other names, where that is all."""
+    own, others = ([one.id for one in policy.budgets] for policy in (a, b))
+    gone, new = (", ".join(sorted(set(one) - set(other))) for one, other in ((own, others), (others, own)))
+    return f"; receipts, metrics and cases name {gone or 'nothing'} of A, and {new or 'nothing'} of B" * bool(
+        gone or new
+    )
 
 
 def _hazards(hazards: Sequence[HazardDifference]) -> Iterator[str]:
@@ -87,6 +96,8 @@ def _comparison(found: Comparison, a: dict[str, float], b: dict[str, float]) -> 
 
 def _answers(answers: Sequence[MadeUpAnswer], patterns: Collection[str]) -> str:
     *_, last = answers
+    if last.foreign:
+        return f"any answer of a conversation with an earlier one, given elsewhere, {_moments(last.moments, patterns)}"
     if len(answers) == 1:
         return f"an answer {_moments(last.moments, patterns)}"
     apart = "one answer each of" if len({one.conversation for one in answers}) > 1 else "answers of"
@@ -144,15 +155,18 @@ def _changes(changes: Sequence[Change]) -> Iterator[str]:
     if not changes:
         yield "the same"
     for one in changes:
-        if isinstance(one.a, list | tuple) and isinstance(one.b, list | tuple):
-            gone = [value for value in one.a if value not in one.b]
-            new = [value for value in one.b if value not in one.a]
-            if len(gone) == len(new) == 1:
-                yield f"{one.part}: {_value(gone[0])} -> {_value(new[0])}"
-            else:
-                yield f"{one.part}: {_listed('without', gone)}{', ' if gone and new else ''}{_listed('with', new)}"
-        else:
-            yield f"{one.part}: {_value(one.a)} -> {_value(one.b)}"
+        note = "" if one.direction == "other" else f" ({one.direction})"
+        yield f"{one.part}: {_changed(one.a, one.b)}{note}"
+
+
+def _changed(a: Any, b: Any) -> str:
+    if not (isinstance(a, list | tuple) and isinstance(b, list | tuple)):
+        return f"{_value(a)} -> {_value(b)}"
+    gone = [value for value in a if value not in b]
+    new = [value for value in b if value not in a]
+    if len(gone) == len(new) == 1:
+        return f"{_value(gone[0])} -> {_value(new[0])}"
+    return f"{_listed('without', gone)}{', ' if gone and new else ''}{_listed('with', new)}" or "in another order"
 
 
 def _listed(word: str, values: Sequence[Any]) -> str:
@@ -188,7 +202,7 @@ def as_dict(a: CompiledPolicy, b: CompiledPolicy, found: Differences) -> dict[st
             "denied_by_b": _plain_calls(found.calls.stricter),
             "denied_by_a": _plain_calls(found.calls.looser),
         },
-        "changes": [{"part": one.part, "A": one.a, "B": one.b} for one in found.changes],
+        "changes": [{"part": one.part, "A": one.a, "B": one.b, "direction": one.direction} for one in found.changes],
     }
 
 
@@ -208,6 +222,7 @@ def _plain_example(example: Example | None) -> dict[str, Any] | None:
         "answers": [
             {
                 "conversation": answer.conversation,
+                "given_elsewhere": answer.foreign,
                 "tokens": answer.tokens,
                 "scores": [
                     {"token": one.position, "at_end": one.ended, "scores": dict(one.scores)} for one in answer.moments

@@ -35,8 +35,10 @@ class TextRow:
 def read_texts(path: Path) -> Iterator[TextRow]:
     """The rows of a file: keys `text` (or `response`, `answer`), and, if wished, `prompt`, `call`, `language`.
 
-    Other keys are passed over. Raises RequestError, with the place, for a row that has no answer.
+    Other keys are passed over. Raises RequestError, with the place, for a row that has no answer, and for a file
+    without rows.
     """
+    line = None
     for line in read_lines(path):
         found = [line.values[key] for key in TEXT_KEYS if line.values.get(key) is not None]
         others = [line.values.get(key) or "" for key in ("prompt", "language")]
@@ -47,6 +49,8 @@ def read_texts(path: Path) -> Iterator[TextRow]:
         if not text.strip() and not calls:
             raise unfit(line.place, "it holds no answer", FORM)
         yield TextRow(text, line.place, others[0], calls, others[1] or "en")
+    if line is None:
+        raise unfit(str(path), "it has no line", FORM)
 
 
 def read_call(given: str) -> tuple[ToolCall, ...]:

@@ -1,37 +1,28 @@
-"""Arguments of a call under the other names that its tool takes them by: the fields of a class and their aliases."""
+"""The names by which a tool takes its arguments: those of the fields of a class, and their aliases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.tools import BaseTool
 from pydantic import AliasChoices, AliasPath, BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+
+from ig_guardrail.types import ArgumentNames
 
 
-def under_other_names(arguments: Mapping[str, Any], tool: BaseTool | None) -> Iterator[dict[str, Any]]:
-    """The arguments with each one that is given under all the names that its tool has for it, one after another.
-
-    Nothing where they have one name each. Of two that are given for one field the tool takes either, so both are there.
-    """
-    taken = None if tool is None else tool.args_schema
+def names_taken(given: Any) -> tuple[ArgumentNames, ...]:
+    """Of each argument that has several names, all of them; () for what is no class, or no tool with one."""
+    taken = given.args_schema if isinstance(given, BaseTool) else given
     if not (isinstance(taken, type) and issubclass(taken, BaseModel)):
-        return
-    for name, field in taken.model_fields.items():
-        aliases = list(_aliases(field))
-        names = dict.fromkeys((name, *(alias for alias in aliases if isinstance(alias, str))))
-        values = [arguments[one] for one in names if one in arguments]
-        values += [one.search_dict_for_path(dict(arguments)) for one in aliases if isinstance(one, AliasPath)]
-        for value in values:
-            if aliases and value is not PydanticUndefined:
-                yield {**arguments, **dict.fromkeys(names, value)}
+        return ()
+    several = ((name, *_aliases(field)) for name, field in taken.model_fields.items())
+    return tuple(tuple(dict.fromkeys(names)) for names in several if len(names) > 1)
 
 
-def _aliases(field: FieldInfo) -> Iterator[str | AliasPath]:
+def _aliases(field: FieldInfo) -> Iterator[str | tuple[str | int, ...]]:
     for alias in (field.validation_alias, field.alias):
-        if isinstance(alias, AliasChoices):
-            yield from alias.choices
-        elif alias is not None:
-            yield alias
+        for one in alias.choices if isinstance(alias, AliasChoices) else (alias,):
+            if one is not None:
+                yield tuple(one.path) if isinstance(one, AliasPath) else one

@@ -38,6 +38,33 @@ def test_editors_find_the_schemas_of_a_new_policy_and_of_its_cases(ig: Command, 
         assert list(Draft7Validator(schema).iter_errors(yaml.safe_load(text))) == []
 
 
+@pytest.mark.parametrize("name", ["y", "on", "null"])
+def test_a_new_policy_may_have_a_name_that_yaml_takes_for_something_else(
+    name: str, ig: Command, tmp_path: Path
+) -> None:
+    for folder, extend in ((tmp_path / name, ()), (tmp_path / "child" / name, ("--extend",))):
+        ran = ig("policy", "new", str(folder), *extend)
+        assert (ran.code, f"valid: {name} 1.0.0" in ran.out) == (0, True), ran.out
+
+
+def test_waivers_and_texts_that_are_not_there_are_called_by_their_name(ig: Command, tmp_path: Path) -> None:
+    assert ig("policy", "new", str(tmp_path / "bank")).code == 0
+    policy, none = str(tmp_path / "bank" / "policy.yaml"), str(tmp_path / "none")
+    ran = ig("policy", "check", policy, "--waivers", none)
+    assert (ran.code, "the waivers `" in ran.out, "policy `" in ran.out) == (2, True, False), ran.out
+    (tmp_path / "empty.jsonl").write_text("")
+    ran = ig("policy", "score", policy, "--file", str(tmp_path / "empty.jsonl"))
+    assert (ran.code, "it has no line" in ran.err) == (2, True)
+
+
+def test_a_case_whose_call_is_written_with_keys_says_where_the_name_stands(ig: Command, tmp_path: Path) -> None:
+    assert ig("policy", "new", str(tmp_path / "bank")).code == 0
+    case = "cases: [{name: pay, call: {name: pay, arguments: {amount: 5}}, expect: {outcome: completed}}]"
+    (tmp_path / "bank" / "policy_test.yaml").write_text(case)
+    ran = ig("policy", "test", str(tmp_path / "bank"))
+    assert (ran.code, "write one key alone, the name, and below it" in ran.out + ran.err) == (2, True)
+
+
 def test_a_new_policy_overwrites_nothing(ig: Command, tmp_path: Path) -> None:
     assert ig("policy", "new", str(tmp_path / "bank")).code == 0
     assert "is there already" in ig("policy", "new", str(tmp_path / "bank")).err

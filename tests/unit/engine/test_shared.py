@@ -182,6 +182,27 @@ def test_a_long_prompt_lets_others_step_in_between() -> None:
 
 
 @pytest.mark.slow
+def test_a_long_text_that_is_judged_lets_others_step_in_between() -> None:
+    weights = tiny_weights(context=6000)
+    engine = TransformersEngine(weights, Sharing)
+    shapes: list[tuple[int, ...]] = []
+    stream, root = rooted(engine), engine.open(engine.encode(TURNS), Sampling(max_tokens=5000)).result()
+    hook = weights.model.register_forward_pre_hook(
+        lambda module, inputs, keys: shapes.append(tuple(keys["input_ids"].shape)), with_kwargs=True
+    )
+    work = engine.extend([Draw(stream)], 400)
+    while len(shapes) < 5:
+        pass
+    (node,) = engine.append([(root, "the sea " * 2 * CHUNK)]).result()
+    assert not work.done()
+    assert len(node.logprobs) == len(node.ids)
+    assert max(shape[1] for shape in shapes) == BESIDE + 1  # with the stream's next token
+    work.result()
+    hook.remove()
+    engine.shutdown()
+
+
+@pytest.mark.slow
 def test_a_cancelled_request_frees_its_cache_without_the_collector(
     engines: tuple[TransformersEngine, TransformersEngine],
 ) -> None:

@@ -7,13 +7,54 @@ from pathlib import Path
 import pytest
 
 from ig_guardrail.policy import Diagnostic, check_files
-from tests.unit.policy.texts import edited, faults_of
+from tests.unit.policy.texts import VALID, edited, faults_of
 
 LEXICAL = "kind: lexical, model: words, hazards: [hte, S2]"
 HOSTED = "kind: openai, model: m, base_url: http://localhost/v1, hazards: [hte, ncr]"
 SAID = [
     ("    threshold: 0.5\n", "    thresold: 0.5\n", "unknown key `thresold`", "write `threshold`"),
     ("allow_unguarded: false", "hold: 16", "unknown key `hold`", "`hold` is a key of the search"),
+    ("allow_unguarded: false", "version: 2.0.0", "unknown key `version`",
+     "write it under `metadata`: `metadata: {version: 2.0.0}`"),
+    ("allow_unguarded: false", "authors: [safety@example.org]", "unknown key `authors`",
+     "write it under `metadata`: `metadata: {owners: [...]}`"),
+    ("allow_unguarded: false", "languages: [en, de]", "unknown key `languages`",
+     "a policy has the languages that its messages have: `messages: {refusal: {en: ...}, closing: {en: ...}}`"),
+    ("allow_unguarded: false", "tools: {limits: [{id: pays, tool: pay, calls: 3, scope: tenant}]}",
+     "unknown key `scope`",
+     "delete it: a limit counts the calls of a conversation, and neither those of a tenant nor those of a time"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: amount, most: 5, required: true}]}",
+     "unknown key `required`",
+     "delete it: a rule limits an argument where it is given; what must be given is said by the tool's own schema"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: table, none_of: [users]}]}", "unknown key `none_of`",
+     "a rule says what an argument may be: write `one_of`, `matches`, `least` or `most`"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: text, matches: a, max_length: 100}]}",
+     "unknown key `max_length`",
+     "limit a number by `least` and `most`, and a text by `matches`, such as `'(?s).{0,100}'` for its length"),
+    ("allow_unguarded: false", "tools: {rate_limits: [{id: pays, tool: pay, calls: 3}]}", "unknown key `rate_limits`",
+     "write `limits`"),
+    ("mode: on_risk", "mode: never", "`mode` is `never`",
+     "to end answers rather than search for others, write `output: {on_exceed: [end]}`"),
+    ("prompt: {cost: words, threshold: 0.8, on_exceed: search}", "prompt: refuse", "`prompt` is a single value",
+     "write `{on_exceed: refuse}`, with what else is said of the prompt check beside it"),
+    ("allow_unguarded: false", "streaming: true", "unknown key `streaming`",
+     "delete it: models, logs and limits of requests are set where the policy is served (docs/server.md)"),
+    ("allow_unguarded: false", "system: Be kind.", "unknown key `system`",
+     "delete it: the system message is the application's; what a search is told besides is `search: {steer: ...}`"),
+    ("mode: shadow", "mode: shadow, action: redact", "unknown key `action`",
+     "delete it: `output: {on_exceed: [...]}` says for all budgets what follows; no part of a text is blanked out"),
+    ("on_exceed: search}", "action: search}", "unknown key `action`", "write `on_exceed`"),
+    ("mode: shadow", "mode: shadow, reset: daily", "unknown key `reset`",
+     "what is spent is forgotten over turns, not over time: write `decay` or `window`"),
+    ("allow_unguarded: false", "tools: {default: deny}", "unknown key `default`",
+     "delete it: with `allow`, what it does not name is denied; without, what `deny` does not name is allowed"),
+    ("allow_unguarded: false", "tools: {approval: [pay]}", "unknown key `approval`",
+     "a policy asks nobody: deny the tool, limit its `arguments`, or by `limits` how often it is called"),
+    ("allow_unguarded: false", "tools: {results: {cost: words}}", "unknown key `results`",
+     "delete it: what tools return is judged by `prompt`, as what users write is"),
+    ("mode: shadow", "mode: off", "`mode` is `off`",
+     "to have it record and deny nothing, write `shadow`; to have no such budget, delete it"),
+    ("allow_unguarded: false", "reasoning: {judge: true}", "`reasoning` is a mapping", "write `charge` or `ignore`"),
     ("budget: 0.05", "budget: -1.5", "`budget` is negative", "to ban the hazard, write `budget: 0`"),
     ("threshold: 0.8", "threshold: 80", "`threshold` is too large", "write a share of 1: for 50 percent, 0.5"),
     ("threshold: 0.8", "threshold: 80%", "`threshold` is not a number", "write a share of 1: 0.8"),
@@ -35,9 +76,36 @@ SAID = [
     ('"max(help, words)"', '"max(help, wrods)"', "there is no cost model `wrods`", "did you mean `words`?"),
     ("prompt: {cost: words", "prompt: {cost: help", "the prompt check cannot use `help`",
      "name a cost model that reads text: `words`, `slurs`"),
-    ("weight: 2", "scope: user", "`scope` is `user`", "write `response`, `conversation`, `tool` or `tenant`"),
+    ("weight: 2", "scope: user", "`scope` is `user`", "did you mean `tenant`?"),
+    ("allow_unguarded: false", "tools: {limits: {pays: {tool: pay, calls: 3}}}", "`limits` is a mapping",
+     "write each as an item of a list, with its name as `id`: `- {id: pays, ...}`"),
+    ("weight: 2", "scope: session", "`scope` is `session`", "did you mean `conversation`?"),
+    ("weight: 2", "scope: house", "`scope` is `house`", "write `response`, `conversation`, `tool` or `tenant`"),
+    ("weight: 2", "scope: [conversation, tenant]", "`scope` is a list",
+     "write one, and a budget of its own for each other"),
+    ("mode: shadow", "mode: monitor", "`mode` is `monitor`", "did you mean `shadow`?"),
+    ("on_exceed: search", "on_exceed: block", "`on_exceed` is `block`", "did you mean `refuse`?"),
+    ("allow_unguarded: false", "tools: {allow: all}", "`allow` is a single value",
+     "delete the key: without it, every tool that is not denied may be called"),
+    ("allow_unguarded: false", "tools: {deny: none}", "`deny` is a single value",
+     "delete the key: without it, no tool is denied"),
+    ("allow_unguarded: false", "tools: {arguments: [{argument: currency, equals: [EUR]}]}", "unknown key `equals`",
+     "write `one_of`"),
+    ("allow_unguarded: false", "fallback: Sorry.", "unknown key `fallback`",
+     "what is shown instead are the texts `refusal` and `closing`"),
+    ("allow_unguarded: false", "remove: [hate]", "unknown key `remove`",
+     "name nothing to be taken away: a policy that extends another adds to it, and tightens it"),
+    ("allow_unguarded: false", "extends: strict@1.0",
+     "`strict@1.0` is not a packaged policy, or the path of a file, which contains `/` or ends with `.yaml`",
+     'write `{policy: strict, version: ">=1.0"}`'),
+    ("allow_unguarded: false", "extends: [strict, default]", "`extends` is a list",
+     "write one policy, which may extend the next itself"),
+    (LEXICAL, f"{LEXICAL}, otherwise: [slurs, words]", "`otherwise` is a list",
+     "write one, and the next as `otherwise` of that"),
+    ("  closing: {en:", '  de: {refusal: "Nein."}\n  closing: {en:', "unknown key `de`",
+     "write it under each message: `refusal: {de: ...}`, `closing: {de: ...}`"),
     ("weight: 2", "tool: pay", "`tool` says whose calls are charged, and scope `response` does not ask",
-     "delete `tool`"),
+     "write `scope: tool`, or delete `tool`"),
     ("search:\n", "search:\n  method: resample\n", "unknown key `method`", "write `strategy`"),
     ("beams: 2", "beams: 8", "`beams` is 8, but `candidates` is 4", "write `beams: 4`, or raise `candidates`"),
     ("closing: {en:", "closing: {de:", "`closing` has no English text",
@@ -66,7 +134,7 @@ SAID = [
      "indent with plain spaces, and write `allow_unguarded`"),
     # What is advised can be written as it is told, and says what was meant.
     ("output: {on_exceed: [search, end]}", "output: {on_exceed: refuse}", "`on_exceed` is a single value",
-     "write a list: `[...]`; for what stands here, write `search` or `end`"),
+     "write a list: `[...]`; for what stands here, did you mean `end`?"),
     ("hazards: [iwp, vcr, ncr]\n", "hazards: ALL\n", "`hazards` is a single value", "write `all`"),
     ("hazards: [iwp, vcr, ncr]\n", 'hazards: "ncr, vcr"\n', "`hazards` is a single value", "write [ncr, vcr]"),
     ("hazards: [hte, S2]", "hazards: all", "`hazards` is a single value",
@@ -81,7 +149,11 @@ SAID = [
     ("every: 16", "every: 24h", "`every` is not a number", "write 24 alone, if tokens are meant"),
     (LEXICAL, f"{LEXICAL}, timeout_ms: 2s", "`timeout_ms` is not a number", "write 2000, in milliseconds"),
     (LEXICAL, f"{LEXICAL}, timeout_ms: 10_000", "`timeout_ms` is not a number", "write 10000"),
-    (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`", "write `otherwise`"),
+    (LEXICAL, f"{LEXICAL}, fallback: slurs", "unknown key `fallback`",
+     "say what a failure does by `on_error`, and have others judge at all times by a budget's `cost: max(a, b)`; "
+     "`otherwise` names what serves from the start on where this one does not fit"),
+    (LEXICAL, f"{LEXICAL}, fail_open: true", "unknown key `fail_open`", "write `on_error`"),
+    (LEXICAL, f"{LEXICAL}, unreachable_fallback: fail_open", "unknown key `unreachable_fallback`", "write `on_error`"),
     (LEXICAL, LEXICAL.replace("model:", "head:"), "unknown key `head`", "write `model`"),
     ('"ba.r"]', '"ba.r"], ignore_case: true', "unknown key `ignore_case`",
      "write `(?i)` in front of a pattern for letters of either case"),
@@ -175,6 +247,17 @@ def test_a_fault_says_what_is_wrong_and_what_to_write(old: str, new: str, messag
     fault = only(edited((old, new)))
     assert fault.message == message
     assert fault.help == advice
+
+
+def test_a_search_is_switched_off_by_what_leads_to_it() -> None:
+    settings = VALID[VALID.index("search:\n") : VALID.index("messages:\n")]
+    fault = only(edited((settings, "search: false\n")))
+    assert fault.help == "to end answers rather than search for others, write `output: {on_exceed: [end]}`"
+
+
+def test_a_place_of_a_template_is_told_that_nothing_fills_it_in() -> None:
+    faults = faults_of(edited(("name: support-bot", "name: {{ name }}")))
+    assert any("nothing between braces is filled in" in fault.help for fault in faults)
 
 
 @pytest.mark.parametrize(("old", "new", "line", "label", "advice"), SYNTAX)

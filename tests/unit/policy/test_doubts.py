@@ -79,6 +79,10 @@ def steers(text: str, key: str = "steer") -> dict[str, str]:
 
 
 WORDS = "words: {kind: lexical, model: words, hazards: [hte, x.insult]}"
+HOSTED = (
+    "hosted: {base_url: 'http://127.0.0.1:8000/v1', hazards: [hte, x.insult], categories: {x.insult: [harassment]}, "
+    "model: m, kind: openai}"
+)
 HELP = "help: {kind: latent, head: harmful-help, hazards: [ncr]}"
 OWN = "own: {kind: pattern, hazards: [x.rude_words], longest_match: 9, patterns: ['blockhead']}"
 
@@ -534,6 +538,47 @@ CASES = [
             WORDS.replace("lexical, model: words", "latent, head: toxic-tone, otherwise: other"),
             WORDS.replace("words:", "other:"),
         ),
+    ),
+    doubt(
+        "P165",
+        models(HOSTED.replace("openai}", "openai, otherwise: words}"), WORDS, cost="hosted"),
+        "words",
+        models(HOSTED, WORDS, cost='"max(hosted, words)"'),
+    ),
+    doubt(
+        "P165",
+        models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone, otherwise: hosted"), HOSTED),
+        "hosted",
+        models(WORDS.replace("lexical, model: words", "latent, head: toxic-tone"), HOSTED, cost='"max(words, hosted)"'),
+    ),
+    doubt(
+        "P158",
+        {"tools": '{arguments: [{argument: to, one_of: [a@shop.example, "*@shop.example"]}]}'},
+        '"*@',
+        {"tools": r"{arguments: [{argument: to, matches: '[a-z]+@shop\.example'}]}"},
+    ),
+    doubt(
+        "P158",
+        {"tools": '{arguments: [{argument: express, one_of: ["true"]}]}'},
+        '"true"',
+        {"tools": "{arguments: [{argument: express, one_of: [express]}]}"},
+    ),
+    doubt("P158", {"tools": "{allow: [all]}"}, "all]", {"tools": "{allow: [all_orders]}"}),
+    doubt("P158", {"tools": "{deny: [none]}"}, "none]", {"tools": "{deny: [none_of_them]}"}),
+    doubt(
+        "P143",
+        budget("threshold: 0.5, budget: 0, scope: conversation, decay: 0.5"),
+        "decay",
+        budget("threshold: 0.5, budget: 0.3, scope: conversation, decay: 0.5"),
+    ),
+    doubt("P143", budget("threshold: 0.5, weight: 2"), "weight", budget("threshold: 0.5, budget: 0.2, weight: 2")),
+    doubt("P104", codes("secret", 300), "300", codes("secret", 200)),
+    doubt("P104", codes("secret .{0,40}", 300), "300", codes("secret .{0,200}", 300)),
+    doubt(
+        "P139",
+        says('{en: "Not today.", fr: "Not today."}', '{en: "Stop.", fr: "Halte."}'),
+        '"Not today."}',
+        says('{en: "Not today.", fr: "Pas ici."}', '{en: "Stop.", fr: "Stop."}'),
     ),
     # Addresses in capitals alone, and characters in another form.
     doubt(

@@ -426,6 +426,26 @@ def test_odd_texts_never_raise(base: Path, text: str) -> None:
     assert child(base, "", text)[0] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("budgets: []", "budgets"),
+        ("cost_models: {}", "cost_models"),
+        ("messages: {}", "messages"),
+        ("messages: {refusal: {}}", "messages.refusal"),
+        ("prompt: {}", "prompt"),
+        ("tools: {deny: []}", "tools.deny"),
+        ("cost_models: {cards: {patterns: []}}", "cost_models.cards.patterns"),
+    ],
+)
+def test_what_is_written_as_if_it_emptied_a_part_of_the_parent_is_refused(base: Path, text: str, place: str) -> None:
+    file = base.parents[1] / "child" / "policy.yaml"
+    file.write_text(f"{HEAD}extends: ../base/policy.yaml\n{text}\n")
+    found, faults = compile_text(file.read_bytes(), str(file))
+    assert found is None
+    assert [(one.code, one.path, one.label) for one in faults] == [("P027", place, "all that the parent says holds")]
+
+
 def test_no_text_is_approved_that_the_parent_did_not_approve(base: Path) -> None:
     approved = '{text: "No.", approved: {owner: me@example.org, reason: "ours"}}'
     _, faults = child(base, f"messages: {{refusal: {{de: {approved}}}}}")

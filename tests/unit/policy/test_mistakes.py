@@ -142,7 +142,7 @@ MISTAKES = [
     (
         "patterns that are too much work",
         '"ba.r"], longest_match: 32',
-        r"'\pL{1,90}b'], longest_match: 4096",
+        r"'\pL{1,90}b+'], longest_match: 4096",
         "P041 9:42",
     ),
     ("pattern without a pattern", '"ba.r"', "{name: bar}", "P015 9:74"),

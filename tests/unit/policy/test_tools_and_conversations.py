@@ -51,7 +51,7 @@ def test_the_name_of_the_section_is_taken() -> None:
 
 def test_a_budget_of_a_conversation() -> None:
     policy, found = compile_text(
-        POLITE.replace("every: 4}", "every: 4, scope: conversation, decay: 0.5, window: 9}"), "x.yaml"
+        POLITE.replace("0.0, every: 4}", "0.2, every: 4, scope: conversation, decay: 0.5, window: 9}"), "x.yaml"
     )
     assert not found
     assert policy is not None

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,56 @@ async def test_a_large_body_is_read_beside_the_event_loop(path: str, monkeypatch
     for body in (ASKED[path], long):
         await ask(app(), path, body)
     assert threads == [True, False]
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES, "/v1/guard/check"])
+async def test_a_long_conversation_is_cut_into_tokens_beside_the_event_loop(path: str) -> None:
+    rail, threads = toy_rail(), list[bool]()
+    encode, here = rail.engine.encode, threading.get_ident()
+    rail.engine.encode = lambda *given: threads.append(threading.get_ident() == here) or encode(*given)
+    app = app_of(server_over({"open": rail}))
+    await ask(app, CHAT, ASKED[CHAT])  # in which the policy's messages are tried, too
+    for text, expected in (("hello", True), ("hello" * 5_000, False)):
+        threads.clear()
+        turns = [{"role": "user", "content": text}]
+        said = {"input": text} if path == RESPONSES else {"messages": turns}
+        asked = {"inputs": [{"prompt": text, "text": "a"}]} if path.endswith("check") else {**ASKED[path], **said}
+        await ask(app, path, asked)
+        assert threads[0] is expected
+
+
+async def test_a_caller_who_leaves_while_his_conversation_is_cut_into_tokens_frees_his_slot() -> None:
+    rail, begun, go = toy_rail(), threading.Event(), threading.Event()
+    encode = rail.engine.encode
+
+    def slow(*given: Any) -> Any:
+        begun.set()
+        go.wait(30)
+        return encode(*given)
+
+    server = server_over({"open": rail})
+    app = app_of(server)
+    await ask(app, CHAT, ASKED[CHAT])
+    rail.engine.encode = slow
+    asking = asyncio.create_task(ask(app, CHAT, {**chat(), "messages": [{"role": "user", "content": "b" * 25_000}]}))
+    while not begun.is_set():
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.sleep(0)
+    assert server.admission.running == 1  # as long as it works
+    go.set()
+    await asyncio.gather(asking, return_exceptions=True)
+    assert server.admission.running == 0
+
+
+async def test_a_caller_who_leaves_while_his_text_is_judged_frees_slot_and_engine() -> None:
+    rail = toy_rail()
+    server = server_over({"open": rail})
+    app = app_of(server)
+    rail.engine.append = lambda items: Future()  # never read to its end
+    body = {"inputs": [{"text": "a" * 1_000}]}
+    replied = await asyncio.wait_for(ask(app, "/v1/guard/check", body, leave_after=-1), 30)
+    assert (replied.status, server.admission.running, rail.engine.live_nodes()) == (499, 0, 0)
 
 
 async def test_without_keys_no_page_of_another_site_reads_anything() -> None:

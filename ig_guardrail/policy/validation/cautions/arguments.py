@@ -1,10 +1,11 @@
-"""Patterns of argument rules that mean more, or less, than they look like. They are for whole texts."""
+"""Argument rules that mean more, or less, than they look like: their patterns, which are for whole texts, and texts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
-from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
+from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation import regex
 from ig_guardrail.policy.validation.cautions.places import PatternPlace
@@ -13,12 +14,32 @@ from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, R
 
 
 def argument_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
-    """What is doubtful in each pattern of an argument."""
+    """What is doubtful in each pattern of an argument, and in the texts that it may be."""
     for index, rule in enumerate((draft.value("tools") or {}).get("arguments") or ()):
         if "matches" in rule:
             place = PatternPlace(draft, ("tools", "arguments", index, "matches"))
             yield from lets_out(rule["matches"], place)
             yield from unfinished(rule["matches"], place)
+        for at, text in enumerate(rule.get("one_of") or ()):
+            yield from no_such_text(draft.spot("tools", "arguments", index, "one_of", at), text)
+
+
+def no_such_text(spot: Spot, text: str) -> Iterator[Diagnostic]:
+    """Texts that an argument may be and that were meant as more than themselves, or as no text at all."""
+    if "*" in text:
+        parts = (re.sub(r"[\\^$.|?+()\[\]{}]", r"\\\g<0>", part) for part in text.split("*"))
+        advice = (
+            f"write `matches: '{'.*'.join(parts)}'` for any characters" if text.strip("*") else "leave the rule out"
+        )
+        message, label = f"{quoted(text)} is one text, and no pattern", "its star stands for a star"
+        yield spot.fault("P158", message, label=label, help=advice)
+    elif text.lower() in ("true", "false", "null", "none"):
+        message, label = (
+            f"{quoted(text)} is a text, and no value of JSON",
+            "a call that gives the value itself is denied",
+        )
+        advice = "limit no argument that takes it, or have the tool take texts: texts and numbers alone can be limited"
+        yield spot.fault("P158", message, label=label, help=advice)
 
 
 def lets_out(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:

@@ -34,6 +34,7 @@ def budget_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     for index, _ in budgets(draft):
         yield from unreachable(draft, index)
         yield from forgetful(draft, index)
+        yield from spends_nothing(draft, index)
     yield from careless(draft)
     yield from repeated(draft)
 
@@ -185,6 +186,20 @@ def forgetful(draft: PolicyDraft, index: int) -> Iterator[Diagnostic]:
         message = "this budget forgets nearly all of a turn before the next"
         label = f"{budget['decay']:.2%} of a cost is left one turn later"
         yield draft.spot(*path, "decay").fault("P115", message, label=label, help=advice)
+
+
+def spends_nothing(draft: PolicyDraft, index: int) -> Iterator[Diagnostic]:
+    """Bans that say how what was spent of them counts: what costs anything is denied, and so nothing is ever spent."""
+    budget = filled(draft, index)
+    if budget["budget"] or budget["mode"] == "shadow":
+        return
+    for key in ("weight", "discount", "accumulate", "decay", "window"):
+        if budget[key] != BUDGET.fields[key].default:
+            message, label = f"`{key}` is not read", "of a ban (`budget: 0`) nothing is ever spent"
+            advice = (
+                f"delete it, or write a `budget` above 0; now a score above {budget['threshold']:g} is denied at once"
+            )
+            yield draft.key_spot("budgets", index, key).fault("P143", message, label=label, help=advice)
 
 
 def repeated(draft: PolicyDraft) -> Iterator[Diagnostic]:

@@ -146,13 +146,19 @@ def deaf(draft: PolicyDraft) -> Iterator[Diagnostic]:
 def remote(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Cost models that send answers to another machine; `http://` addresses are of this one."""
     for name in model_names(draft):
-        field = COST_MODEL.sections[draft.value("cost_models", name, "kind")].fields.get("base_url")
-        address = draft.value("cost_models", name, "base_url") or (field.default if field is not None else None)
+        address = endpoint(draft, name)
         if address is not None and not address.startswith("http://"):
             label = f"to {address}"
             advice = "make sure that they may be shared, or write the `base_url` of an endpoint on this machine"
             spot = draft.key_spot("cost_models", name)
             yield spot.fault("P107", f"cost model {quoted(name)} sends answers away", label=label, help=advice)
+
+
+def endpoint(draft: PolicyDraft, name: str) -> str | None:
+    """The address at which a cost model is asked; None for one that runs in this process."""
+    field = COST_MODEL.sections[draft.value("cost_models", name, "kind")].fields.get("base_url")
+    address: str | None = draft.value("cost_models", name, "base_url") or (field.default if field is not None else None)
+    return address
 
 
 def recited(draft: PolicyDraft) -> Iterator[Diagnostic]:

@@ -46,7 +46,8 @@ def hazards_for_languages(draft: PolicyDraft) -> Iterator[Diagnostic]:
 
 def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """Messages that are certainly of another language than their tag: in another script, or in its commonest words."""
-    for one in draft.messages():
+    said = list(draft.messages())
+    for one in said:
         tag, text = one.tag, one.text
         language = tag.partition("-")[0]
         reason = _other_script(language, text) if tag.count("-") == 0 or len(tag.split("-")[1]) != 4 else None
@@ -56,10 +57,18 @@ def foreign(draft: PolicyDraft) -> Iterator[Diagnostic]:
             reason, other = f"it is in the script of {quoted(meant)}; `{language}` is another language", meant
         elif other is not None and other != language and (language in COMMON or other == meant):
             reason = f"its words are of `{other}`"
+        twin = next((each for each in said if each.text == text and _other_language(each.tag, tag)), None)
+        if reason is None and twin is not None and len(text.split()) > 1 and tag != "en":
+            reason, other = f"the same as for `{twin.tag}`", twin.tag
         if reason is not None:
             message = f"the text for `{tag}` is in another language"
             advice = f"translate it, or write it under {quoted(other) if other else 'the tag of its own language'}"
             yield draft.spot(*one.path).fault("P139", message, label=reason, help=advice)
+
+
+def _other_language(one: str, other: str) -> bool:
+    """Whether two tags are of different languages, which hardly say a sentence in the same words."""
+    return one.partition("-")[0] != other.partition("-")[0]
 
 
 def _other_script(language: str, text: str) -> str | None:
@@ -96,12 +105,17 @@ def one_sided(draft: PolicyDraft) -> Iterator[Diagnostic]:
         for part, hazard in wanted:
             there = any((part, hazard) == (own, about) for own, about, _ in spoken)
             if there and (part, hazard, general) not in spoken:
-                of_hazard = f" for {hazard}" if hazard else ""
-                message = f"there is a `{one.part}` for `{one.tag}`, and no `{part}`{of_hazard}"
-                label = f"its readers get the English `{part}`{of_hazard}"
+                own, missing = _called(one.part, one.hazard), _called(part, hazard)
+                missing = f"general {missing}" if one.hazard and not hazard else missing
+                message = f"there is a {own} in `{one.tag}`, and no {missing}"
+                label = f"its readers get the English {missing}"
                 where = f"{part}.by_hazard.{hazard}" if hazard else part
                 advice = f"add `{one.tag}: ...` to `{where}`"
                 yield draft.key_spot(*one.language).fault("P141", message, label=label, help=advice)
+
+
+def _called(part: str, hazard: str | None) -> str:
+    return f"`{part}` for {hazard}" if hazard else f"`{part}`"
 
 
 def over_budget(draft: PolicyDraft, name: str, budget: str, told: str, shadow: bool) -> Diagnostic:

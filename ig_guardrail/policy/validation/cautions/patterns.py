@@ -35,6 +35,7 @@ from ig_guardrail.policy.validation.regex import (
 from ig_guardrail.policy.validation.semantics import model_names, pattern_texts
 
 MOST_WAYS = 64
+WIDE = 256  # characters of a window, of about fifty tokens
 HARMLESS = (
     "Yes, that is certainly right.",
     "Let me stop here and start again.",
@@ -80,7 +81,22 @@ def pattern_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
                 *of_other_programs(rule["matches"], place),
             ]
     for model in model_names(draft):
-        yield from idle(draft, model, [one for one in pattern_texts(draft) if one[0] == model])
+        own = [one for one in pattern_texts(draft) if one[0] == model]
+        yield from idle(draft, model, own)
+        yield from wide(draft, model, [pattern for _, _, pattern in own])
+
+
+def wide(draft: PolicyDraft, model: str, patterns: Sequence[str]) -> Iterator[Diagnostic]:
+    """Windows in which far longer matches are looked for than any pattern has: as much text waits."""
+    longest = draft.value("cost_models", model, "longest_match")
+    ends = [spread(pattern).most for pattern in patterns]
+    needed = max((end for end in ends if end is not None), default=0)
+    if patterns and None not in ends and longest >= max(WIDE, 2 * needed):
+        message = "text waits for matches that no pattern has"
+        label = f"the last {longest} characters are held back, and no match has more than {needed}"
+        spot = draft.spot("cost_models", model, "longest_match")
+        why = "a match is found before its first character is shown, so as much as it may have waits for it"
+        yield spot.fault("P104", message, label=label, why=why, help=f"write `longest_match: {needed}`")
 
 
 def from_escapes(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:

@@ -8,6 +8,7 @@ from ig_guardrail.costs.kinds.registry import KINDS
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings, strategy_of
 from ig_guardrail.policy.language.search import PLAIN
+from ig_guardrail.policy.validation.cautions.effects import endpoint
 from ig_guardrail.policy.validation.semantics import model_names
 
 OF_SEARCHES = ("mode", "candidates", "beams", "retries", "trigger", "accept", "penalty", "shortest", "steer")
@@ -19,6 +20,7 @@ def setting_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is doubtful in the settings."""
     yield from not_read(draft)
     yield from never_needed(draft)
+    yield from no_fallback(draft)
     yield from no_choice(draft)
     yield from brief(draft)
     yield from unowned(draft)
@@ -49,6 +51,26 @@ def never_needed(draft: PolicyDraft) -> Iterator[Diagnostic]:
             advice = "delete it; what a failure does, `on_error` says"
             spot = draft.key_spot("cost_models", name, "otherwise")
             yield spot.fault("P143", "`otherwise` is not read", label=label, help=advice)
+
+
+def no_fallback(draft: PolicyDraft) -> Iterator[Diagnostic]:
+    """Substitutes beside an endpoint, which are read as what steps in while that is down."""
+    for name in model_names(draft):
+        other = draft.value("cost_models", name, "otherwise")
+        asked = next((one for one in (name, other) if other is not None and endpoint(draft, one) is not None), None)
+        if asked is None:
+            continue
+        closed = (draft.value("cost_models", asked, "on_error") or "closed") == "closed"
+        follows = "nothing more is shown" if closed else "the answer goes on without it"
+        steps = f"{quoted(other)} does not step in" if asked == name else "nothing steps in"
+        message = f"{steps} while {quoted(asked)} fails"
+        label = f"it is chosen at start-up alone; where {endpoint(draft, asked)} fails or is slow, {follows}"
+        both = name if asked == other else other
+        advice = (
+            f"to have {quoted(both)} judge meanwhile, name both in each budget, `cost: max({asked}, {both})`, and "
+            f"write `on_error: open` at {quoted(asked)}"
+        )
+        yield draft.spot("cost_models", name, "otherwise").fault("P165", message, label=label, help=advice)
 
 
 def no_choice(draft: PolicyDraft) -> Iterator[Diagnostic]:

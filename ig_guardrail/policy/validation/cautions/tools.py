@@ -12,6 +12,7 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.validation.patterns import compiled
 
+EVERY_TOOL, NO_TOOL = ("all", "any", "every", "everything"), ("none", "nothing", "no")
 _REGULAR = re.compile(r"(^|[_-])\.\*")
 
 
@@ -20,6 +21,7 @@ def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     section = draft.value("tools")
     if section is not None:
         yield from like_patterns(draft, section)
+        yield from like_words(draft, section)
         yield from like_paths(draft, section)
         yield from closed(draft, section)
         yield from idle_rules(draft, section)
@@ -66,6 +68,18 @@ def like_patterns(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Di
             message, label = f"{quoted(name)} is written like a pattern", "its dot stands for a dot"
             meant = _REGULAR.sub(r"\1*", name)
             yield draft.spot(*path).fault("P158", message, label=label, help=f"write `{meant}`")
+
+
+def like_words(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:
+    """Words for every tool, or for none, which are read as the name of one."""
+    for key, means in (("allow", "every tool that is not denied may be called"), ("deny", "no tool is denied")):
+        for index, tool in enumerate(section.get(key) or ()):
+            if tool.lower() in (*EVERY_TOOL, *NO_TOOL):
+                every = key == "deny" and tool.lower() in EVERY_TOOL
+                advice = 'for every tool write "*"' if every else f"delete `{key}`: without it, {means}"
+                message = f"{quoted(tool)} is the name of one tool here"
+                label = "any characters are `*`, and no word has a meaning"
+                yield draft.spot("tools", key, index).fault("P158", message, label=label, help=advice)
 
 
 def like_paths(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagnostic]:

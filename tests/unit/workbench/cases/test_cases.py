@@ -128,6 +128,9 @@ def test_calls_are_counted_over_turns(attempt: Try) -> None:
         ("  - {name: a, prompt: x, expect: {budget: tone}}\n", "`budget` is not of prompts"),
         ("  - {name: a, call: {pay: 5}, expect: {outcome: denied}}\n", "needs a mapping of names to values"),
         ("  - {name: a, call: {pay: {ok: yes}}, expect: {outcome: denied}}\n", "YAML may read it as a boolean"),
+        ("  - {name: a, answer: x, expect: denied}\n", "write `{outcome: denied}`"),
+        ("  - {name: a, response: x, expect: {outcome: denied}}\n", "did you mean `answer`?"),
+        ("  - {name: a, call: 'pay(5)', expect: {outcome: denied}}\n", "write `{pay: {amount: 5}}`"),
         ("  - {name: a, todo: x, prompt: x}\n  - {name: a, todo: x, prompt: x}\n", "two cases have one name"),
         ("", "needs a list"),
         ("  - [\n", "P004"),
@@ -144,6 +147,12 @@ def test_a_file_without_its_policy_is_unusable(tmp_path: Path) -> None:
     file.write_text("cases: [{name: a, todo: x, prompt: x}]\n", encoding="utf-8")
     assert "its policy cannot be used" in read_cases(str(file)).unusable
     assert "no such file" in read_cases(str(tmp_path / "none_test.yaml")).unusable
+
+
+def test_cases_under_the_name_of_a_policy_are_told_theirs(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("cases: [{name: a, todo: x, prompt: x}]\n", encoding="utf-8")
+    (name,) = find_cases([str(tmp_path / "shop.yaml")])
+    assert f"has cases, and is read as a policy: call it `{tmp_path / 'shop_test.yaml'}`" in read_cases(name).unusable
 
 
 def test_a_file_may_name_its_policy(tmp_path: Path) -> None:

@@ -93,6 +93,13 @@ def test_sarif(report: CaseReport) -> None:
     assert place["region"] == {"startLine": 4, "startColumn": 5}
 
 
+def test_a_turn_that_fails_is_named_in_the_first_line(attempt: Try) -> None:
+    turns = "[{answer: Hi., scores: [{tone: 0.1}]}, {answer: Fool., scores: [{tone: 0.1}], expect: {outcome: refused}}]"
+    failure = fromstring(attempt(f"\n  - {{name: two, turns: {turns}}}\n").as_junit()).find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "turn 2, outcome: expected refused, found completed"
+
+
 def test_junit(report: CaseReport) -> None:
     suite = fromstring(report.as_junit())[0]
     assert {key: suite.get(key) for key in ("tests", "failures", "errors", "skipped")} == {

@@ -50,6 +50,24 @@ def test_what_overdraws_a_budget(budget: dict[str, Any], most: float | None, ove
     assert (one.most, one.overdrawn) == (most, overdrawn)
 
 
+def test_what_a_shared_budget_asks_of_requests_is_told() -> None:
+    told = as_text(explain_policy(policy([{"scope": "tenant", "budget": 0.2}, {"scope": "conversation"}, {}])))
+    for whose in ("tenant", "conversation"):
+        assert f"requests must name the {whose}; earlier answers that they bring along are charged, too" in told
+    assert told.count("requests must name") == 2
+
+
+def test_what_serves_instead_is_told_as_what_is_chosen_at_start_up() -> None:
+    models = {
+        "a": {"kind": "openai", "model": "m", "hazards": ["hte"], "otherwise": "b"},
+        "b": {"kind": "lexical", "model": "words", "hazards": ["hte"]},
+    }
+    assert explain_policy(policy([{}], models)).cost_models == (
+        "a (openai m; asks https://api.openai.com/v1; shows nothing more where it fails); where it does not fit at "
+        "start-up: b (lexical words)",
+    )
+
+
 def test_a_scale_is_told_and_bounds_what_can_be_overdrawn() -> None:
     models = {"a": {"kind": "lexical", "model": "words", "hazards": ["hte"], "scale": {"from": 1, "to": 0.4}}}
     found = explain_policy(policy([{}], models))
@@ -83,7 +101,7 @@ def test_a_policy_in_words() -> None:
         "where a turn of user or tool scores above 0.8 by b, the refusal is shown, and nothing is decoded",
         "these tools may not be called: delete_*",
         "`amount` of refund, where it is given, must be a number of at least 1 and of at most 100",
-        "at most 3 calls of pay* in a conversation (payments)",
+        "at most 3 calls of pay* in a conversation, which requests must name (payments)",
         "ssh (suicide and self-harm)",
         "scored, and limited by no budget\n  ncr (non-violent crimes)",
     ):

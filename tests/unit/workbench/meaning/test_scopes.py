@@ -26,6 +26,14 @@ CASES: list[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]] = [
     ("looser", [{"budget": 0.2, "scope": "conversation"}], [{"budget": 0.2, "scope": "conversation", "decay": 0.5}]),
     ("looser", [{"budget": 0.2, "scope": "conversation"}], [{"budget": 0.2, "scope": "conversation", "window": 2}]),
     ("same", [{"scope": "conversation"}], [{"scope": "tenant"}]),  # a ban is a ban
+    ("stricter", [{}], [{"scope": "conversation"}]),  # which is charged for what a conversation brings along
+    ("stricter", [{"cost": "p", "budget": 0.2}], [{"cost": "p", "budget": 0.2, "scope": "tenant"}]),
+    ("incomparable", [{}], [{"budget": 0.2, "scope": "conversation"}]),
+    (
+        "stricter",
+        [{}, {"threshold": 0.4, "budget": 0.3, "scope": "conversation"}],
+        [{"scope": "tenant"}, {"threshold": 0.4, "budget": 0.3, "scope": "conversation"}],
+    ),
     ("looser", [{}], [{"mode": "shadow"}]),
     ("stricter", [{"cost": "a"}], [{"cost": "max(a, b)"}]),
     ("same", [{"cost": "max(a, b)"}], [{"cost": "a"}, {"cost": "b"}]),
