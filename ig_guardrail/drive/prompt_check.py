@@ -11,7 +11,6 @@ from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
-from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.types import Piece, Prompt, PromptRule
 
 
@@ -52,8 +51,7 @@ def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -
     for name in rule.cost.models():
         cost = costs.by_name[name]
         call = begin_scoring(cost, prompt, [(START, piece) for piece in pieces])
-        answers = yield from await_scores(cost, call)
-        folds = check_scores(cost, answers, len(turns))
+        folds = yield from await_scores(cost, call, len(turns))
         for raw, own, scored, fold in zip(raws, fired, by_hazard, folds, strict=True):
             raw[name] = max(fold.scores)
             scored[name] = dict(zip(cost.model.hazards, fold.scores, strict=True))

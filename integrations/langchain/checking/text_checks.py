@@ -23,7 +23,6 @@ from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scoring.cost_registry import BoundCost, bind_cost, check_prompt, counted_sha256
 from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
-from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import EngineError
@@ -147,8 +146,7 @@ class TextChecks:
         """Scores by hazard."""
         cost = self.by_name[name]
         call = begin_scoring(cost, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
-        answers = finish(await_scores(cost, call))
-        (fold,) = check_scores(cost, answers, 1)
+        (fold,) = finish(await_scores(cost, call, 1))
         return dict(zip(model.hazards, fold.scores, strict=True))
 
 
