@@ -8,12 +8,11 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ig_guardrail.errors import GenerationFailed, RequestError
 from ig_guardrail.rollout.canary import Canary, Naming
-from ig_guardrail.text.calls import ResponseFormat, shown_length
+from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
 
 if TYPE_CHECKING:
@@ -85,31 +84,26 @@ class RequestOptions:
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
-        from ig_guardrail.drive.request import GenerationRequest, salt_of
-        from ig_guardrail.integrations.langchain.response_format import with_instructions
+        from ig_guardrail.drive.request import GenerationRequest, in_form, salt_of
 
-        notation = self.form.notation(self.tool_format)
         sampling = self.own.sampling(
             **self.drawing,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop or ()),
             seed=secrets.randbits(63) if self.seed is None else self.seed,
-            grammar=self.form.grammar(self.max_tokens, self.tool_format),
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
-        return GenerationRequest(
-            with_instructions(self.form, turns, self.tool_format) if self.form.callable else turns,
+        request = GenerationRequest(
+            turns,
             sampling,
             self.strategy,
             self.language,
-            unit=partial(shown_length, notation=notation) if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
-            notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant),
-            bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),
         )
+        return in_form(request, self.form, self.tool_format)
 
 
 def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:

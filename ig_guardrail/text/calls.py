@@ -23,7 +23,15 @@ from ig_guardrail.text.call_notation import CLOSE as CLOSE
 from ig_guardrail.text.call_notation import OPEN as OPEN
 from ig_guardrail.text.call_reading import BEGINNING, begun_name, behind_all, read_call, read_to_end
 from ig_guardrail.text.call_values import write_arguments
-from ig_guardrail.types import OUR_FORMAT, AssistantMessage, CallNotation, ToolCall, ToolFormat
+from ig_guardrail.types import (
+    OUR_FORMAT,
+    AssistantMessage,
+    CallNotation,
+    Message,
+    ToolCall,
+    ToolFormat,
+    with_system_text,
+)
 from ig_guardrail.types import Tool as Tool
 
 ToolChoice: TypeAlias = Literal["auto", "any", "none"]
@@ -118,6 +126,11 @@ class ResponseFormat:
             shape = json.dumps(self.schema, ensure_ascii=False)
             parts.append(f"Answer with JSON that follows this JSON Schema:\n{shape}")
         return "\n\n".join(parts)
+
+
+def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], format: ToolFormat) -> tuple[Message, ...]:
+    """A conversation whose model is told of the form, as far as its chat template will not tell of it."""
+    return with_system_text(turns, form.instructions(format))
 
 
 def format_call(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:

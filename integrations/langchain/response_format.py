@@ -20,7 +20,6 @@ from ig_guardrail.integrations.langchain.given.typed_dicts import as_hinted, unm
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
-from ig_guardrail.types import Message, ToolFormat, with_system_text
 
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
@@ -63,11 +62,6 @@ def _told_apart(offered: Sequence[Tool]) -> None:
                 why="a call is known by its name, and theirs take different arguments or do different things",
                 fix="rename one of them",
             )
-
-
-def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], tool_format: ToolFormat) -> tuple[Message, ...]:
-    """A conversation whose model is told of the form, as far as its chat template will not tell of it."""
-    return with_system_text(turns, form.instructions(tool_format))
 
 
 def tool_of(given: Any) -> Tool:
