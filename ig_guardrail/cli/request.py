@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ig_guardrail.errors import GenerationFailed, RequestError
-from ig_guardrail.rollout.canary import Canary, Naming
 from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
 
@@ -106,13 +105,6 @@ class RequestOptions:
         return in_form(request, self.form, self.tool_format)
 
 
-def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:
-    """Values by token id, from words such as `50256=-100`. Raises RequestError for others."""
-    from ig_guardrail.integrations.langchain.options import token_biases
-
-    return token_biases([word.partition("=")[::2] for word in given or ()])
-
-
 def read_engine_options(given: Sequence[str] | None) -> dict[str, str]:
     """Options of an engine by name, from words such as `threads=2`. Raises RequestError for others."""
     found: dict[str, str] = {}
@@ -126,32 +118,6 @@ def read_engine_options(given: Sequence[str] | None) -> dict[str, str]:
             )
         found[name] = value
     return found
-
-
-def read_canary(
-    policy: str | None, share: float | None, by: str | None, conversation: bool, tenant: str | None
-) -> Canary | None:
-    """The canary that options tell; None without them.
-
-    conversation: whether conversations have names. Raises RequestError for half of one, and where no name leads to it.
-    """
-    if policy is None and share is None and by is None:
-        return None
-    if policy is None or share is None:
-        raise RequestError(
-            "a canary needs a policy and a share",
-            where="--canary, --canary-share",
-            fix="give `--canary FILE --canary-share 0.1`",
-        )
-    canary = Canary(policy, share, cast(Naming, by or "conversation"))
-    if not (tenant if canary.by == "tenant" else conversation):
-        raise RequestError(
-            f"nothing has the name of a {canary.by}",
-            where="--canary",
-            why="who is answered under the canary is told by names, and whoever has none never is",
-            fix="give `--tenant`" if canary.by == "tenant" else "give `--conversation`, or rows with a `conversation`",
-        )
-    return canary
 
 
 def opening_turns(system: str | None) -> tuple[Message, ...]:
