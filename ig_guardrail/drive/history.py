@@ -16,7 +16,7 @@ from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, sett
 from ig_guardrail.drive.opening import open_root
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import BudgetTaken, PromptTooLong
 from ig_guardrail.ledger import (
@@ -121,7 +121,7 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     read = yield from read_text(run.engine, prompt, format_message(said, prompt.notation), run.costs.layers)
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
-    measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
+    measures = yield from Scorer.of_written(run.engine, run.costs, prompt).measure(node, due)
     state, _ = settle(rules, SafetyState(), measures)
     return state
 

@@ -31,8 +31,9 @@ from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.text.call_notation import marker_of
-from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
+from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Message, Node, Piece, Prompt, QuotedSource, Thought
 
+NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known
 MOST_SOURCES = 16  # documents a receipt names
 _CONTEXTS = -1  # in place of a prefix, before the beginnings of contexts, which go by their roots
 
@@ -80,6 +81,11 @@ class Scorer:
         self.fail_open: list[str] = []
         self.sources: dict[str, QuotedSource] = {}  # by document
         self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
+
+    @classmethod
+    def of_written(cls, engine: Engine, costs: CostRegistry, prompt: Prompt) -> Scorer:
+        """The scores of an answer that is written already: a thought before it, where the model has any, was shown."""
+        return cls(costs, prompt, thoughts=of_shown_thoughts(engine))
 
     def aside(self) -> Scorer:
         """One for the same request that knows what this one knows; what it learns goes with it."""
