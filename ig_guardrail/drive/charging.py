@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ig_guardrail.budget import BudgetRule, SafetyState
-from ig_guardrail.drive.history import read_text
+from ig_guardrail.drive.contexts import read_text
 from ig_guardrail.drive.prompt_check import PromptCheck, score_prompt
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry

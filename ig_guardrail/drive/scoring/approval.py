@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
-from ig_guardrail.drive.opening import open_root
+from ig_guardrail.drive.contexts import open_root
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.scorer import NO_PROMPT, Scorer
