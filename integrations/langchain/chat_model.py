@@ -106,7 +106,7 @@ class ChatIGGuardrail(OpenedModel):
     ) -> Generator[ChatGenerationChunk, None, None]:
         model, payer, options, turns = self._read_call(messages, stop, kwargs)
         with overflow_told():
-            guardrail = self._given(model) or self._opened(model).current(payer)
+            guardrail = self._present(model, payer)
             yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
@@ -135,7 +135,7 @@ class ChatIGGuardrail(OpenedModel):
         **kwargs: Any,
     ) -> ChatResult:
         model, payer, options, turns = self._read_call(messages, stop, kwargs)
-        guardrail = self._given(model) or self._opened(model).current(payer)
+        guardrail = self._present(model, payer)
         options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
