@@ -15,7 +15,6 @@ from ig_guardrail.budget import BudgetState
 from ig_guardrail.drive.records.auditor import drafts_of, named, recorded
 from ig_guardrail.drive.records.receipts import now
 from ig_guardrail.drive.records.recorder import denied_candidates, policy_facts, tracks_of
-from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.usage import DeniedDraft
 from ig_guardrail.integrations.langchain.checking.answer_check import Refusal
 from ig_guardrail.integrations.langchain.checking.text_checks import BudgetCheck, PromptScore, TextChecks
@@ -62,7 +61,7 @@ def check_entry(
         released=len(charges[:1]),
         ended=bool(charges),
         searched=False,
-        tracks=tracks_of(CostRegistry(checks.by_name, checks.rules, checks.hashes), charges),
+        tracks=tracks_of(checks.costs, charges),
         prompt=_prompt(checks, checked.prompt),
         denied=denied_candidates(over),
         text=checked.shown,
@@ -84,8 +83,8 @@ def check_entry(
 
 def _models(checks: TextChecks) -> dict[str, RecordedModel]:
     """Cost models as they are charged here, whatever else they declare: once, with the whole text."""
-    bound = checks.by_name.items()
-    return {name: RecordedModel(checks.hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in bound}
+    bound, hashes = checks.costs.by_name.items(), checks.costs.hashes
+    return {name: RecordedModel(hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in bound}
 
 
 def _prompt(checks: TextChecks, prompt: PromptScore | None) -> RecordedPrompt | None:
