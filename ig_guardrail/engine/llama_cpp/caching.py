@@ -45,9 +45,6 @@ class CellCaching:
     def start(self, prefixes: Sequence[Prefix], room: int) -> Rows:
         return Rows(prefixes[0].reader, prefixes, room)
 
-    def interrupt(self) -> None:
-        self._pool.stop.look()
-
     def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
         return [self._read(one) for one in passes]
 
