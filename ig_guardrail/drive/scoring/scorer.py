@@ -72,6 +72,7 @@ class Scorer:
         self._costs = costs
         self._prompt = prompt
         self._json = json
+        self._marker = marker_of(prompt.notation.format)
         self._models = {name: _reader(cost, thoughts) for name, cost in costs.by_name.items()}
         self._rules = {rule.budget.id: rule for rule in costs.rules}
         self._folds: dict[FoldKey, Fold] = {}
@@ -149,11 +150,10 @@ class Scorer:
 
     def _words(self, node: Node) -> int | None:
         """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
-        marker = marker_of(self._prompt.notation.format)
-        if node.words is not None or not self._json or not marker:
+        if node.words is not None or not self._json or not self._marker:
             return node.words
-        begun = node.text[node.thought.characters :].lstrip()[: len(marker)]
-        return None if marker.startswith(begun) else len(node.text)
+        begun = node.text[node.thought.characters :].lstrip()[: len(self._marker)]
+        return None if self._marker.startswith(begun) else len(node.text)
 
     def _advance(self, steps: Mapping[FoldKey, tuple[FoldKey | None, Piece]]) -> Waiting[None]:
         by_model: dict[str, list[FoldKey]] = {}
