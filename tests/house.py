@@ -10,7 +10,7 @@ import ast
 import json
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("engine", "policy", "costs", "search", "drive", "learn")
 LONGEST = 300  # lines that are not blank, beyond which a joined module is no easier to read
+FEW = 2  # functions of a file that a prompt passes: mostly a question that has a short answer
 REGISTRIES = ("registry", "catalog", "subjects")  # names of modules that list what plugs in: one file and one line each
 LATER = (  # what came after the goals were set, on 2026-11-29
     *("workbench", "integrations.openai_server", "integrations.ray_serve", "schemas", "audit", "rollout", "database"),
@@ -73,11 +74,11 @@ def measure() -> list[Figure]:
     folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in modules.values() if path.stem != "__init__")
     full = [f"{folder} {count}" for folder, count in folders.most_common() if count > 16]
     doubled = names_with_two_meanings(modules)
-    files, functions = way_of_a_prompt()
+    files = way_of_a_prompt()
     title = "files that a prompt passes from `ChatIGGuardrail._stream` to the chunk"
     return [
-        Figure(title, len(files), 20, why_so_many_files(files, sizes, 20), tuple(files)),
-        Figure("functions on that way", functions, None),
+        Figure(title, len(files), 20, why_so_many_files(files, sizes, 20), tuple(sorted(files))),
+        Figure("functions on that way", files.total(), None),
         Figure(
             "modules of six rooms with exactly one importer",
             len(lonely),
@@ -92,13 +93,17 @@ def measure() -> list[Figure]:
     ]
 
 
-def why_so_many_files(files: Sequence[str], sizes: Mapping[str, int], goal: int) -> str:
-    """Whose files a prompt passes, and how long they would be if they were as few as the goal says."""
+def why_so_many_files(files: Mapping[str, int], sizes: Mapping[str, int], goal: int) -> str:
+    """Whose files a prompt passes, and how long they would be if they were as few as the goal says.
+
+    files: of each, how many functions a prompt passes
+    """
     names = [_module_of(file) for file in files]
     rooms = Counter(_room_of(name) for name in names)
     lines = [sizes[name] for name in names]
     return (
-        f"{_listed(rooms)}. They have {sum(lines):,} lines, {sum(lines) // len(lines)} each; {goal} files would have "
+        f"{_listed(rooms)}. {sum(count <= FEW for count in files.values())} of them are passed in {FEW} functions at "
+        f"most. They have {sum(lines):,} lines, {sum(lines) // len(lines)} each; {goal} files would have "
         f"{sum(lines) // goal} each, and the longest module of all has {max(sizes.values())}"
     )
 
@@ -211,8 +216,9 @@ def names_with_two_meanings(modules: Mapping[str, Path]) -> list[str]:
     return [f"{one} ({', '.join(sorted(rooms))})" for one, rooms in sorted(doubled.items())]
 
 
-def way_of_a_prompt() -> tuple[list[str], int]:
-    """The files of the package that run, on the caller's thread, for the second prompt of a chat model; functions."""
+def way_of_a_prompt() -> Counter[str]:
+    """The files of the package that run, on the caller's thread, for the second prompt of a chat model: how many of
+    their functions do."""
     from ig_guardrail import ChatIGGuardrail
 
     model = ChatIGGuardrail(model="embedded", policy="default", max_tokens=20, seed=1)
@@ -229,8 +235,7 @@ def way_of_a_prompt() -> tuple[list[str], int]:
         list(model.stream("Name a kind of coffee."))
     finally:
         sys.setprofile(None)
-    on_the_way = {place for place in seen if not place[1].split(".")[-1].startswith("<")}
-    return sorted({file for file, _ in on_the_way}), len(on_the_way)
+    return Counter(file for file, function in seen if not function.split(".")[-1].startswith("<"))
 
 
 if __name__ == "__main__":

@@ -71,10 +71,13 @@ def test_modules_with_one_importer_are_told_by_what_imports_them(tmp_path: Path)
 
 
 def test_files_on_the_way_are_told_by_room() -> None:
-    files = ["ig_guardrail/drive/run.py", "ig_guardrail/guardrail.py", "integrations/langchain/chat_model.py"]
+    files = {"ig_guardrail/drive/run.py": 1, "ig_guardrail/guardrail.py": 2, "integrations/langchain/chat_model.py": 3}
     names = ("ig_guardrail.drive.run", "ig_guardrail.guardrail", "ig_guardrail.integrations.langchain.chat_model")
     why = why_so_many_files(files, dict(zip(names, (300, 200, 400), strict=True)), 2)
-    assert why.startswith("1 drive, 1 single files, 1 integrations.langchain. They have 900 lines, 300 each; 2 files")
+    assert why.startswith(
+        "1 drive, 1 single files, 1 integrations.langchain. 2 of them are passed in 2 functions at most"
+    )
+    assert "They have 900 lines, 300 each; 2 files would have 450 each" in why
 
 
 def test_lines_are_told_by_when_their_rooms_came() -> None:
