@@ -1,11 +1,12 @@
 """What guarding costs on vLLM: guarded streams beside plain ones of the same running vLLM, on the embedded model.
 
     make bench-vllm                                  writes benchmarks/out/vllm.json
-    python benchmarks/on_vllm.py --pairs 3 --only calm  fewer runs, one part (calm, many, wide-16, wide-32, texts)
+    python benchmarks/on_vllm.py --pairs 3 --only calm  fewer runs, one part (calm, many, wide-16, wide-32, long, texts)
 
 CPU seconds of this process and of all it has started, for each token that was released; runs in turning order, medians
-of paired ratios. Plain vLLM streams the same prompt, as many tokens, drawn by its own sampler. `texts` gives the share
-of answers that are word for word those of the engine `transformers` at the same seeds.
+of paired ratios. Plain vLLM streams the same prompt, as many tokens, drawn by its own sampler. Prompts have some 40
+tokens; `long` measures the same behind some 1,000 and 4,000, each read anew. `texts` gives the share of answers that
+are word for word those of the engine `transformers` at the same seeds.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ from ig_guardrail.types import Message, Sampling
 
 TOKENS = 48
 TOGETHER = 8
-PARTS = ("calm", "many", "wide-16", "wide-32", "texts")
+PARTS = ("calm", "many", "wide-16", "wide-32", "long", "texts")
+LONG = (1_000, 4_000)  # tokens of a prompt
+FILLING = " and the wind"  # three tokens
 CALM = (
     "Explain why the sea is salty to a child.",
     "How do I press flowers in a book?",
@@ -78,6 +81,17 @@ def main(arguments: Sequence[str]) -> int:
         "many": lambda: many(calm, pairs),
         "wide-16": lambda: measure("wide-16", "8 candidates a block of 16", eight[16], rail, pairs, 1.7),
         "wide-32": lambda: measure("wide-32", "8 candidates a block of 32", eight[32], rail, pairs, 1.5),
+        "long": lambda: [
+            line
+            for length in LONG
+            for name, title, guarding in (
+                ("calm", "guarded calm stream", calm),
+                ("wide-32", "8 candidates a block of 32", eight[32]),
+            )
+            for line in measure(
+                f"{name}-{length}", f"{title}, prompt of {length:,} tokens", guarding, rail, pairs, None, length
+            )
+        ],
         "texts": lambda: texts(rail, policy),
     }
     origin = {
@@ -96,9 +110,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def measure(name: str, title: str, guarding: Guardrail, rail: Guardrail, pairs: int, bound: float) -> list[tables.Row]:
-    """CPU seconds a released token over those of plain vLLM; the first round warms up."""
-    spent = in_turn({"guarded": partial(guarded, guarding), "plain": partial(plain, rail)}, pairs + 1, name)
+def measure(
+    name: str, title: str, guarding: Guardrail, rail: Guardrail, pairs: int, bound: float | None, length: int = 0
+) -> list[tables.Row]:
+    """CPU seconds a released token over those of plain vLLM, behind `length` tokens more; the first round warms up."""
+    ways = {"guarded": partial(guarded, guarding, length=length), "plain": partial(plain, rail, length=length)}
+    spent = in_turn(ways, pairs + 1, name)
     cpu = {key: [one.cpu / one.tokens for one in found[1:]] for key, found in spent.items()}
     wall = {key: [one.wall / one.tokens for one in found[1:]] for key, found in spent.items()}
     return [
@@ -162,20 +179,20 @@ def alike(rail: Guardrail, **search: Any) -> Guardrail:
     return guard_alike(rail, unhindered(rail.policy, **search), None, None)
 
 
-def guarded(rail: Guardrail, number: int) -> Spent:
+def guarded(rail: Guardrail, number: int, length: int) -> Spent:
     """One guarded stream."""
 
     def work() -> int:
-        (*_, last) = rail.stream(_ask(number))
+        (*_, last) = rail.stream(_ask(number, length))
         assert last.receipt is not None
         return last.receipt.tokens["released"]
 
     return spending(work)
 
 
-def plain(rail: Guardrail, number: int) -> Spent:
+def plain(rail: Guardrail, number: int, length: int) -> Spent:
     """One stream of vLLM's own."""
-    return spending(lambda: _on_loop(rail, _plain(rail, number)))
+    return spending(lambda: _on_loop(rail, _plain(rail, number, length)))
 
 
 def spending(work: Callable[[], int]) -> Spent:
@@ -185,9 +202,10 @@ def spending(work: Callable[[], int]) -> Spent:
     return Spent(_cpu() - cpu, time.perf_counter() - wall, tokens)
 
 
-def _ask(number: int) -> GenerationRequest:
+def _ask(number: int, length: int = 0) -> GenerationRequest:
     sampling = Sampling(temperature=0.7, top_p=0.95, seed=number, max_tokens=TOKENS)
-    return GenerationRequest((Message("user", CALM[number % len(CALM)]),), sampling)
+    before = f"The sea{FILLING * (length // 3)}. " if length else ""
+    return GenerationRequest((Message("user", before + CALM[number % len(CALM)]),), sampling)
 
 
 async def _guarded_together(rail: Guardrail, number: int) -> int:
@@ -205,12 +223,12 @@ async def _plain_together(rail: Guardrail, number: int) -> int:
     return sum(await asyncio.gather(*(_plain(rail, number * TOGETHER + place) for place in range(TOGETHER))))
 
 
-async def _plain(rail: Guardrail, number: int) -> int:
+async def _plain(rail: Guardrail, number: int, length: int = 0) -> int:
     from vllm import SamplingParams
     from vllm.inputs.engine import tokens_input
     from vllm.sampling_params import RequestOutputKind
 
-    ids = rail.engine.encode(_ask(number).turns).ids
+    ids = rail.engine.encode(_ask(number, length).turns).ids
     params = SamplingParams(
         temperature=0.7, top_p=0.95, max_tokens=TOKENS, ignore_eos=True, output_kind=RequestOutputKind.DELTA
     )

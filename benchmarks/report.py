@@ -38,6 +38,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "sizing.json": RESULTS / "sizing.json",
     "products.json": RESULTS / "products.json",
     "ledger.json": RESULTS / "ledger.json",
+    "tongues.json": RESULTS / "tongues.json",
     "vllm.json": RESULTS / "vllm.json",
     "quality/figures.json": RESULTS / "quality.json",
     **{f"{name}/results.json": RESULTS / f"{name}.json" for name in (*WIDE, "tuning", "words")},

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sections.cards import calibrated, judge, shared
 from sections.comparison import CHOSEN_BY, against_rollback, compared
 from sections.domains import domains
-from sections.encoders import asked, brief, lessons
+from sections.encoders import asked, brief, lessons, tongues, tried_in_tongues
 from sections.house import house, layers
 from sections.ledgers import charges
 from sections.products import answers, edits, in_short
@@ -29,8 +29,14 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
-    ROOT / "docs" / "cost-models.md": {"brief": brief, "calibrated": calibrated, "judge": judge, "shared": shared},
-    ROOT / "docs" / "decisions" / "encoder.md": {"asked": asked, "lessons": lessons},
+    ROOT / "docs" / "cost-models.md": {
+        "brief": brief,
+        "calibrated": calibrated,
+        "judge": judge,
+        "shared": shared,
+        "tongues": tongues,
+    },
+    ROOT / "docs" / "decisions" / "encoder.md": {"asked": asked, "lessons": lessons, "tongues": tried_in_tongues},
     ROOT / "docs" / "ledgers.md": {"charges": charges},
     ROOT / "docs" / "metrics.md": {"metrics": metrics, "server": server},
     ROOT / "docs" / "products.md": {"answers": answers, "edits": edits},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ig_guardrail.evaluate import tables
 from sections.cells import table
+from sections.origin import loaded
 from sections.results import read_result
 
 
@@ -15,12 +16,11 @@ def charges(results: Path) -> str:
     lines: dict[tuple[str, str], list[str]] = {}
     for row in result["figures"]:
         lines.setdefault((row["part"], row["title"].partition(":")[0]), []).append(tables.number(row["value"]))
-    loads = [row["load"] for row in result["figures"]]
     (aim,) = (row for row in result["figures"] if row["bound"] is not None)
     told = (
-        f"Measured {result['measured']} on {result['machine']} ({result['processes']} processes, two budgets a charge);"
-        f" others were at work there (load {min(loads)} to {max(loads)} when a part began), and the disk took"
-        f" {result['sync']} ms to make a write last. The aim of"
+        f"Measured {result['measured']} on {result['machine']} ({result['processes']} processes, two budgets a charge)."
+        f" {loaded(row['load'] for row in result['figures'])} The disk took {result['sync']} ms to make a write last."
+        " The aim of"
         f" {aim['bound'].removeprefix('>= ')} charges a second in PostgreSQL, accounts apart, was"
         f" {'met' if aim['ok'] else 'missed'}."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sections.results import Result
 
 
@@ -31,3 +33,10 @@ def machine(result: Result) -> str:
 def measured(result: Result) -> str:
     """When, and on what; for speed."""
     return f"Measured {result['measured']} on {result['machine']}, torch {result['versions']['torch']}, one thread."
+
+
+def loaded(loads: Iterable[float]) -> str:
+    """How busy the machine was: its load averages over a minute, each when a part began."""
+    found = sorted(loads)
+    span = f"{found[0]:g}" if found[0] == found[-1] else f"{found[0]:g} to {found[-1]:g}"
+    return f"The machine's load was {span} when a part began, what this program had run before included."

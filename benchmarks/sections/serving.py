@@ -7,7 +7,7 @@ from pathlib import Path
 from ig_guardrail.evaluate import tables
 from ig_guardrail.integrations.openai_server.observing.metrics import table as metrics_table
 from sections.cells import table
-from sections.origin import measured
+from sections.origin import loaded, measured
 from sections.results import Section, read_result
 
 
@@ -19,8 +19,7 @@ def metrics(_: Path) -> str:
 def server(results: Path) -> str:
     """The server under load."""
     result = read_result(results, "server")
-    loads = [row["load"] for row in result["figures"]]
-    busy = f"Others were at work on the machine (load {min(loads)} to {max(loads)} when a part began)."
+    busy = loaded(row["load"] for row in result["figures"])
     return f"{measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
 
 
@@ -29,7 +28,7 @@ def sizing(of: str) -> Section:
 
     def told(results: Path) -> str:
         result = read_result(results, "sizing")
-        origin = f"{measured(result)} Others were at work on the machine (load {result['load']})."
+        origin = f"{measured(result)} {loaded([result['load']])}"
         rows = tables.markdown([row for row in result["figures"] if row["of"] == of])
         return f"{origin}\n\n{rows}" if of == "machine" else rows
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ig_guardrail.evaluate import tables
 from sections.cells import table
-from sections.origin import measured
+from sections.origin import loaded, measured
 from sections.results import read_result
 
 ELSEWHERE = ("weights", "steps", "profile", "llama.cpp")  # parts of `make bench` that other pages show
@@ -56,8 +56,7 @@ def llama(results: Path) -> str:
 def on_vllm(results: Path) -> str:
     """Guarded streams beside plain ones on vLLM."""
     result = read_result(results, "vllm")
-    loads = sorted(int(row["load"]) for row in result["figures"])
-    busy = f"Others were at work on the machine (load {loads[0]} to {loads[-1]} when a part began)."
+    busy = loaded(float(row["load"]) for row in result["figures"])
     return f"{measured(result)} {busy}\n\n{tables.markdown(result['figures'])}"
 
 

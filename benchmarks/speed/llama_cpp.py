@@ -1,4 +1,4 @@
-"""Our engine over llama.cpp against a plain loop of llama.cpp itself, on the embedded model's GGUF file.
+"""llama.cpp: our engine over it beside a plain loop of it, and the engine on torch beside it on the same values.
 
 The plain loop decodes with the library's own samplers and its usual float16 keys and values. Left out where the library
 is not installed: `make install-llama`, and PYTHONPATH=.venv/llama.
@@ -6,38 +6,57 @@ is not installed: `make install-llama`, and PYTHONPATH=.venv/llama.
 
 from __future__ import annotations
 
-import ctypes
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from functools import partial
-from typing import Any
-
-import numpy as np
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ig_guardrail.engine.kinds import EngineChoice
-from ig_guardrail.engine.loading.models import EMBEDDED
+from ig_guardrail.engine.kv.laying_out import lay_out
+from ig_guardrail.engine.loading.embedded import packed_file
+from ig_guardrail.engine.loading.models import EMBEDDED, load_weights
+from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.evaluate import tables
 from ig_guardrail.extras import EXTRAS, missing
-from ig_guardrail.types import Expression
-from speed.stage import SEED, Stage, expect, timed, unhindered
-from speed.timing import in_turn, ratios, row
+from ig_guardrail.types import Draw, Expression
+from speed.plain_llama import PlainLoop, in_bfloat16
+from speed.stage import Stage, timed, unhindered
+from speed.timing import in_turn, ratios, row, seconds
 
-PART = "CPU time by llama.cpp"
+WHOLE = "CPU time of whole answers by llama.cpp"
+LONE = "CPU time of a token of one stream, by torch"
+OPENING = "opening the file"
 LENGTHS = (40, 1000, 4000)  # tokens of the prompt
 TOKENS = 64
-BOUND = 1.10
-PIECE = 512
+STEPS = 32
 WORDS = {name: Expression("model", model=f"{name}-words") for name in ("help", "tone")}  # no head reads these states
+OURS = """
+import sys
+from ig_guardrail import ChatIGGuardrail
+ChatIGGuardrail(model=sys.argv[1], engine="llama.cpp", policy="default", max_tokens=1).invoke("Hello!")
+"""
+THEIRS = """
+import sys
+from llama_cpp import Llama
+model = Llama(sys.argv[1], n_ctx=2048, verbose=False)
+model.create_chat_completion([{"role": "user", "content": "Hello!"}], max_tokens=1)
+"""
 
 
 def measure(stage: Stage, pairs: int) -> list[tables.Row]:
-    """Whole answers by length of the prompt, of one stream, and how long it takes to open the file."""
+    """Whole answers and single tokens by length of the prompt, and how long it takes to begin."""
     if missing(EXTRAS["llama"]):
         return []
-    from ig_guardrail.engine.llama_cpp.engine import LlamaCppEngine
+    return [*answers(stage, pairs), *beside_torch(stage, pairs), *beginnings(pairs)]
+
+
+def answers(stage: Stage, pairs: int) -> list[tables.Row]:
+    """Whole answers of our engine over llama.cpp, of it alone, and of the engine on torch."""
     from ig_guardrail.engine.llama_cpp.model import GgufModel
     from ig_guardrail.engine.llama_cpp.opening import open_llama_cpp
-    from ig_guardrail.engine.loading.embedded import packed_file
 
     engine = open_llama_cpp(EngineChoice(EMBEDDED, options={"threads": 1}))
     plain = PlainLoop(GgufModel(packed_file(), EMBEDDED), max(LENGTHS) + 2 * TOKENS)
@@ -47,75 +66,71 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
     rows = []
     for length in LENGTHS:
         asked = stage.asked(length, TOKENS)
-        ids = engine.encode(asked.turns).ids
+        ids, never = engine.encode(asked.turns).ids, [token for token, _ in asked.sampling.logit_bias]
         runs = {
             "unguarded": partial(timed, guarded, replace(asked, strategy="none"), 1),
             "guarded": partial(timed, guarded, asked, 1),
-            "plain": partial(plain.timed, ids, [token for token, _ in asked.sampling.logit_bias]),
             "transformers": partial(timed, torch, asked, 1),
+            "plain": partial(_answered, plain, ids, never),
         }
         took = in_turn(runs, pairs, f"llama.cpp, prompt of {length}")
-        for name, bound in (("unguarded", BOUND), ("guarded", BOUND), ("transformers", None)):
+        for name, bound in (("unguarded", 1.1), ("guarded", 1.1), ("transformers", None)):
             engine_of = "bfloat16 by torch" if name == "transformers" else f"{name} by llama.cpp"
-            title = f"a whole answer, {engine_of} / a plain loop, prompt of {length} tokens"
-            rows.append(row(PART, f"{name}-{length}", title, ratios(took[name], took["plain"]), at_most=bound))
-
-    def load(_: int) -> float:
-        began = time.process_time()
-        LlamaCppEngine(GgufModel(packed_file(), EMBEDDED), engine.info.model_sha256, 1, 1 << 32).shutdown()
-        return time.process_time() - began
-
-    opened = in_turn({"load": load}, pairs, "llama.cpp, opening")
-    rows.append(row(PART, "load", "CPU seconds to open the file and try its exactness", opened["load"]))
+            title = f"{engine_of} / a plain loop, prompt of {length} tokens"
+            rows.append(row(WHOLE, f"{name}-{length}", title, ratios(took[name], took["plain"]), at_most=bound))
     return rows
 
 
-class PlainLoop:
-    """One context of the library, and nothing of ours but the file that is open."""
+def beside_torch(stage: Stage, pairs: int) -> list[tables.Row]:
+    """A token of one stream on torch, neither searched for nor judged, over one of llama.cpp on the same values."""
+    from ig_guardrail.engine.llama_cpp.model import GgufModel
 
-    def __init__(self, model: Any, cells: int) -> None:
-        from ig_guardrail.engine.llama_cpp.library import library
-
-        self._llama = llama = library()
-        self._model = model
-        asked = llama.llama_context_default_params()
-        asked.n_ctx, asked.n_batch, asked.n_ubatch, asked.n_threads, asked.n_threads_batch = cells, PIECE, PIECE, 1, 1
-        self._context = llama.llama_init_from_model(model.pointer, asked)
-        self._memory = llama.llama_get_memory(self._context)
-
-    def timed(self, ids: tuple[int, ...], never: list[int], _: int) -> float:
-        """CPU seconds of an answer of exactly TOKENS tokens."""
-        llama = self._llama
-        biases = (llama.llama_logit_bias * len(never))(*(llama.llama_logit_bias(token, -1e4) for token in never))
-        chain = llama.llama_sampler_chain_init(llama.llama_sampler_chain_default_params())
-        for sampler in (
-            llama.llama_sampler_init_logit_bias(self._model.size, len(never), biases),
-            llama.llama_sampler_init_top_p(0.95, 1),
-            llama.llama_sampler_init_temp(0.7),
-            llama.llama_sampler_init_dist(SEED),
+    packed = load_weights(EMBEDDED, "cpu", "int4")
+    lay_out(packed.model)
+    rows = []
+    with TemporaryDirectory() as folder:
+        for name, engine, file, bound in (
+            ("bfloat16", stage.engine, in_bfloat16(packed_file(), Path(folder) / "bfloat16.gguf"), 1.5),
+            ("int4", TransformersEngine(packed), packed_file(), 1.7),
         ):
-            llama.llama_sampler_chain_add(chain, sampler)
-        llama.llama_memory_clear(self._memory, False)
-        began, said = time.process_time(), bytearray()
-        for start in range(0, len(ids), PIECE):
-            self._decode(ids[start : start + PIECE])
-        drawn = 0
-        for _step in range(TOKENS):
-            token = llama.llama_sampler_sample(chain, self._context, -1)
-            said += self._spelled(token)
-            drawn += 1
-            if drawn < TOKENS:
-                self._decode((token,))
-        taken = time.process_time() - began
-        llama.llama_sampler_free(chain)
-        expect(drawn, TOKENS)
-        return taken
+            plain = PlainLoop(GgufModel(file, name), max(LENGTHS) + 2 * TOKENS)
+            for length in LENGTHS:
+                runs = {"ours": partial(_drawn, stage, engine, length), "plain": partial(_read, plain, stage, length)}
+                took = in_turn(runs, pairs, f"{name} beside llama.cpp, prompt of {length}")
+                title = f"{name} / llama.cpp on the same values, prompt of {length} tokens"
+                rows.append(row(LONE, f"{name}-{length}", title, ratios(took["ours"], took["plain"]), at_most=bound))
+    return rows
 
-    def _decode(self, ids: tuple[int, ...]) -> None:
-        tokens = np.array(ids, np.int32)
-        batch = self._llama.llama_batch_get_one(tokens.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), len(ids))
-        expect(self._llama.llama_decode(self._context, batch), 0)
 
-    def _spelled(self, token: int) -> bytes:
-        room = ctypes.create_string_buffer(64)
-        return room.raw[: self._llama.llama_token_to_piece(self._model.vocabulary, token, room, 64, 0, False)]
+def beginnings(pairs: int) -> list[tables.Row]:
+    """New processes that open the file and answer one token: guarded by us, and by llama.cpp's binding alone."""
+    took = in_turn({name: partial(_run, code) for name, code in (("ours", OURS), ("theirs", THEIRS))}, pairs, OPENING)
+    beside = ratios(took["ours"], took["theirs"])
+    return [
+        row(OPENING, "start", "to a first token, guarded by `default` / llama-cpp-python", beside, at_most=3.0),
+        row(OPENING, "start-ours", "the first of them, wall seconds with all imports", took["ours"]),
+        row(OPENING, "start-theirs", "the second", took["theirs"]),
+    ]
+
+
+def _answered(plain: PlainLoop, ids: tuple[int, ...], never: list[int], _: int) -> float:
+    return plain.answered(ids, never, TOKENS)
+
+
+def _drawn(stage: Stage, engine: TransformersEngine, length: int, _: int) -> float:
+    asked = stage.asked(length, STEPS)
+    root = engine.open(engine.encode(asked.turns), asked.sampling).result()
+    taken = seconds(engine.extend([Draw(root)], STEPS).result)
+    engine.close(root)
+    return taken
+
+
+def _read(plain: PlainLoop, stage: Stage, length: int, _: int) -> float:
+    asked = stage.asked(length, STEPS)
+    return plain.drawn(stage.engine.encode(asked.turns).ids, [token for token, _ in asked.sampling.logit_bias], STEPS)
+
+
+def _run(code: str, _: int) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, str(packed_file())], check=True, capture_output=True)
+    return time.perf_counter() - began

@@ -86,6 +86,7 @@ class AnswerOptions:
     seed: options.SeedOption = None
     max_tokens: options.MaxTokens = 256
     reasoning: options.ReasoningOption = "auto"
+    reasoning_effort: options.ReasoningEffort = None
     max_reasoning_tokens: options.MaxReasoningTokens = None
     temperature: options.Temperature = None
     top_p: options.TopP = None
@@ -126,6 +127,7 @@ class AnswerOptions:
             tenant=self.tenant,
             form=read_tools(self.tools),
             reasoning=self.reasoning,
+            reasoning_effort=self.reasoning_effort,
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
 

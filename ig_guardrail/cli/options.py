@@ -120,6 +120,10 @@ ReasoningOption: TypeAlias = Annotated[
         "--reasoning", help="Of thoughts: 'auto' shows them, 'show' asks for them, 'hide' shows none, 'off' has none."
     ),
 ]
+ReasoningEffort: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--reasoning-effort", help="How much to think: 'low' and the like, as its chat template takes."),
+]
 MaxReasoningTokens: TypeAlias = Annotated[
     int | None, typer.Option("--max-reasoning-tokens", help="Where a thought is ended, so that an answer follows.")
 ]

@@ -60,6 +60,7 @@ class RequestOptions:
     tenant: str | None
     form: ResponseFormat
     reasoning: str = "auto"
+    reasoning_effort: str | None = None
     max_reasoning_tokens: int | None = None
     own: GenerationDefaults = field(default_factory=GenerationDefaults)
     tool_format: ToolFormat = OUR_FORMAT
@@ -100,6 +101,7 @@ class RequestOptions:
             conversation=conversation,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            reasoning_effort=self.reasoning_effort,
             cache_salt=salt_of(self.tenant),
         )
         return in_form(request, self.form, self.tool_format)

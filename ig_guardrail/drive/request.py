@@ -13,7 +13,16 @@ from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import ResponseFormat, shown_length, with_instructions
-from ig_guardrail.types import SAMPLING_RANGES, CallNotation, Message, Reasoning, Sampling, ToolFormat
+from ig_guardrail.types import (
+    EFFORTS,
+    SAMPLING_RANGES,
+    CallNotation,
+    Message,
+    Reasoning,
+    Sampling,
+    Thinking,
+    ToolFormat,
+)
 from ig_guardrail.types.languages import normal_tag
 
 LONGEST_NAME = 1_000  # characters
@@ -47,6 +56,7 @@ class GenerationRequest:
     json          whether the answer is JSON for certain, so that its texts are judged as they will be read
     reasoning     what becomes of thoughts: "auto" shows those that the model has, "show" asks it to think, "hide" shows
                   none, "off" asks it not to think
+    reasoning_effort  how much the model is told to think, by one of `EFFORTS`; None leaves it to its template
     notation      how calls are written, and of which tools the model is told; None is the model's own, without tools
     cache_salt    whose prompts share with this one what the model computed for what they begin with; None: nobody's
     bounded       names what may have been ended by its room in a whole answer, by JSON pointers; None where nothing can
@@ -64,6 +74,7 @@ class GenerationRequest:
     top_logprobs: int | None = None
     json: bool = False
     reasoning: Reasoning = "auto"
+    reasoning_effort: str | None = None
     notation: CallNotation | None = None
     cache_salt: str | None = None
     bounded: Callable[[str], tuple[str, ...]] | None = None
@@ -74,9 +85,9 @@ class GenerationRequest:
         return self.reasoning in ("hide", "off")
 
     @property
-    def thinking(self) -> bool | None:
-        """Whether the model is told to think; None leaves it to its template."""
-        return told_to_think(self.reasoning)
+    def thinking(self) -> Thinking:
+        """Whether the model is told to think, or how much; None leaves it to its template."""
+        return told_to_think(self.reasoning, self.reasoning_effort)
 
 
 def in_form(request: GenerationRequest, form: ResponseFormat, format: ToolFormat) -> GenerationRequest:
@@ -113,9 +124,9 @@ def salt_of(tenant: str | None) -> str:
     return "" if tenant is None else f"tenant {tenant}"
 
 
-def told_to_think(reasoning: str) -> bool | None:
-    """Whether a model is told to think; None leaves it to its template."""
-    return {"show": True, "off": False}.get(reasoning)
+def told_to_think(reasoning: str, effort: str | None = None) -> Thinking:
+    """Whether a model is told to think, or how much; None leaves it to its template."""
+    return effort or {"show": True, "off": False}.get(reasoning)
 
 
 def check(request: GenerationRequest, limits: Limits) -> None:
@@ -136,9 +147,12 @@ def check(request: GenerationRequest, limits: Limits) -> None:
         _check_number(
             "max_reasoning_tokens", sampling.max_reasoning_tokens, 0, LARGEST, "0 or more", "a thought is ended there"
         )
-    if request.reasoning not in get_args(Reasoning):
-        allowed = ", ".join(f"'{one}'" for one in get_args(Reasoning))
-        raise _refuse("reasoning", _shown(request.reasoning), f"one of {allowed}", "it says what becomes of thoughts")
+    _check_word("reasoning", request.reasoning, get_args(Reasoning), "it says what becomes of thoughts")
+    effort = request.reasoning_effort
+    if effort is not None:
+        _check_word("reasoning_effort", effort, EFFORTS, "it says how much to think; reasoning='off' has no thoughts")
+        if request.reasoning == "off":
+            raise _refuse("reasoning_effort", f"'{effort}'", "one of the two", "reasoning is 'off'")
     if not isinstance(request.strategy, str | None) and not callable(request.strategy):
         raise _refuse("strategy", _shown(request.strategy), "a name, or a callable", "it searches for the answer")
     _check_texts("language", (request.language,))
@@ -234,6 +248,11 @@ def _check_number(option: str, value: object, least: float, most: float, allowed
     kinds = int if option in WHOLE else int | float
     if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
         raise _refuse(option, _shown(value), allowed, why)
+
+
+def _check_word(option: str, value: object, words: Sequence[str], why: str) -> None:
+    if value not in words:
+        raise _refuse(option, _shown(value), f"one of {', '.join(map(repr, words))}", why)
 
 
 def _check_texts(option: str, values: Sequence[object]) -> None:

@@ -22,6 +22,7 @@ from ig_guardrail.types import (
     Prompt,
     Sampling,
     StateEdit,
+    Thinking,
     TokenLogprob,
     ToolFormat,
 )
@@ -45,6 +46,7 @@ class EngineInfo:
     revision      the commit of its files on the hub; None for a model that is not from there
     exit          the layer after which an early exit guesses tokens, for reading ahead; None without one
     thinks        whether its answers may begin with a thought, which its chat template tells apart
+    efforts       the words by which its chat template can be told how much to think, the least first
     tool_format   how the model writes calls of tools, by its chat template
     """
 
@@ -61,6 +63,7 @@ class EngineInfo:
     defaults: GenerationDefaults = field(default_factory=GenerationDefaults)
     revision: str | None = None
     thinks: bool = False
+    efforts: tuple[str, ...] = ()
     tool_format: ToolFormat = OUR_FORMAT
 
     def check_ahead(self, tokens: int) -> None:
@@ -94,14 +97,15 @@ class Engine(Protocol):
     def info(self) -> EngineInfo: ...
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         """The conversation as the model's own chat template renders it, ready for an answer.
 
         notation: of the calls in it, and the tools that the template tells of; None is the model's own, without tools.
         Special tokens inside turn texts are neutralised: no text can open or close a turn.
-        thinking: whether the model is told to think; None leaves it to the template, and so does a model without
-        thoughts. Raises RequestError on an empty conversation, and where thinking cannot be turned off.
+        thinking: whether the model is told to think, or how much, by one of `EFFORTS`; None leaves it to the template,
+        and so does a model without thoughts. Raises RequestError on an empty conversation, where thinking cannot be
+        turned off, and for an effort that the template does not take.
         """
         ...
 

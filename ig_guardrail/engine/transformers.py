@@ -50,7 +50,7 @@ class TransformersEngine(TreeEngine):
         language = vocabulary_of(weights, chat.thoughts)
         self._model = Model(weights.model)
         choice = ReadingAhead(self._model, caching(self._model))
-        info = replace(info_of(weights, f"transformers/{choice.name}", language), tool_format=chat.format)
+        info = info_of(weights, f"transformers/{choice.name}", language, chat)
         tree: NodeTree[Any] = NodeTree()
         grammars, pace = Grammars(language, chat.text_ids), pace_of(choice)
         by = ByTorch(self._model.device)

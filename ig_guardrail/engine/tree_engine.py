@@ -15,7 +15,7 @@ from ig_guardrail.engine.decoding.operations import TreeOperations
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.tree import TreeCounts
-from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, Thinking, TokenLogprob
 
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
@@ -63,7 +63,7 @@ class TreeEngine(TreeCounts):
         return self._tree.closed
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         return self._operations.chat.encode(turns, thinking, notation)
 

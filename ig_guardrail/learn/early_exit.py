@@ -165,7 +165,7 @@ def _states(weights: Weights, rows: Sequence[LabelledRow], layer: int, cache: Pa
 
 
 def _demand_exit(weights: Weights, layer: int, rank: int) -> None:
-    depth = weights.model.config.get_text_config().num_hidden_layers
+    depth = weights.layers
     if not 1 <= layer < depth:
         raise RequestError(f"layer is {layer}", where="--layer", fix=f"give a layer from 1 to {depth - 1}")
     if rank < 1:

@@ -154,7 +154,7 @@ def layers_to_try(depth: int) -> tuple[int, ...]:
 def _fit(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cache: Path) -> tuple[PrefixSamples, Fit]:
     texts = [row.text for row in rows]
     if recipe.kind == "latent":
-        layers = layers_to_try(weights.model.config.get_text_config().num_hidden_layers)
+        layers = layers_to_try(weights.layers)
         means = rows_means(weights, rows, layers, cache)
         looks = look_at(rows, [mean.points for mean in means])
         return looks, fit_latent(looks, np.concatenate([mean.values for mean in means]), layers)

@@ -36,6 +36,8 @@ from ig_guardrail.types import Tool as Tool
 
 ToolChoice: TypeAlias = Literal["auto", "any", "none"]
 
+GIVE_IT, GO_ON = "Now give that in the form that was asked for.", "Go on."  # what follows a last word of the assistant
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
@@ -129,7 +131,14 @@ class ResponseFormat:
 
 
 def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], format: ToolFormat) -> tuple[Message, ...]:
-    """A conversation whose model is told of the form, as far as its chat template will not tell of it."""
+    """A conversation whose model is told of the form, as far as its chat template will not tell of it.
+
+    A last turn of the assistant begins no answer that has a form: it was said, and the model goes on from there.
+    """
+    said = len(turns) > 1 and turns[-1].role == "assistant" and bool(turns[-1].text)
+    if said and (form.schema is not None or form.callable):
+        whole = form.schema is not None or form.choice == "any"
+        turns = (*turns, Message("user", GIVE_IT if whole else GO_ON))
     return with_system_text(turns, form.instructions(format))
 
 

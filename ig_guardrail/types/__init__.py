@@ -4,6 +4,7 @@ A *position* is always a count of answer tokens: position 16 is the prefix that 
 """
 
 from ig_guardrail.types.conversation import (
+    EFFORTS,
     SAMPLING_RANGES,
     AssistantMessage,
     GenerationDefaults,
@@ -12,6 +13,7 @@ from ig_guardrail.types.conversation import (
     Reasoning,
     Role,
     Sampling,
+    Thinking,
     ToolCall,
     with_system_text,
 )
@@ -87,6 +89,7 @@ __all__ = [
     "Denied",
     "Draw",
     "Drop",
+    "EFFORTS",
     "Edit",
     "Expand",
     "Expression",
@@ -123,6 +126,7 @@ __all__ = [
     "QuotedSource",
     "StateEdit",
     "Steer",
+    "Thinking",
     "Thought",
     "Together",
     "Message",

@@ -10,6 +10,10 @@ from ig_guardrail.types.tools import CallNotation
 
 Reasoning: TypeAlias = Literal["auto", "show", "hide", "off"]
 
+Thinking: TypeAlias = bool | str | None  # whether a model is told to think, or how much, by one of `EFFORTS`
+
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")  # the words that models take, the least first
+
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -69,7 +73,7 @@ def with_system_text(turns: tuple[Message, ...], text: str) -> tuple[Message, ..
 class Prompt:
     """A conversation and the token ids the model reads for it.
 
-    thinking  whether the model was told to think; None leaves it to the model's template
+    thinking  whether the model was told to think, or how much; None leaves it to the model's template
     opened    whether the prompt ends within a thought, which the answer goes on with
     notation  how calls in the answer are written
     cache_salt  an engine may keep what it computed for the prompt, and give it to prompts of the same salt; with None
@@ -78,7 +82,7 @@ class Prompt:
 
     turns: tuple[Message, ...]
     ids: tuple[int, ...]
-    thinking: bool | None = None
+    thinking: Thinking = None
     opened: bool = False
     notation: CallNotation = field(default=CallNotation(), compare=False, repr=False)
     cache_salt: str | None = field(default=None, compare=False, repr=False)

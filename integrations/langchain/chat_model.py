@@ -237,7 +237,7 @@ class ChatIGGuardrail(OpenedModel):
         return len(self._encoded(turns, form.notation(style))) if turns else 0
 
     def _encoded(self, turns: tuple[Message, ...], notation: CallNotation | None = None) -> tuple[int, ...]:
-        return self._present().engine.encode(turns, told_to_think(self.reasoning), notation).ids
+        return self._present().engine.encode(turns, told_to_think(self.reasoning, self.reasoning_effort), notation).ids
 
     # --------------------------------------------------------------------------------------------------- identity
 

@@ -64,6 +64,7 @@ class CallOptions(BaseModel):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     reasoning: str = "auto"
+    reasoning_effort: str | None = None
     max_reasoning_tokens: int | None = None
     prompt_cache: bool = True
     conversation: str | None = None
@@ -97,6 +98,7 @@ class CallOptions(BaseModel):
             top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
+            reasoning_effort=self.reasoning_effort,
             cache_salt=salt_of(self.tenant) if self.prompt_cache else None,
         )
         return in_form(request, self.form, self.tool_format)

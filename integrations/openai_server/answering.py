@@ -39,6 +39,7 @@ USUAL: Mapping[str, Any] = {  # of a question that says nothing else; None is th
     "logprobs": False,
     "top_logprobs": 0,
     "reasoning": "auto",
+    "reasoning_effort": None,
     "max_reasoning_tokens": None,
     "prompt_cache": True,
     "conversation": None,

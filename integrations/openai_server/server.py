@@ -57,7 +57,10 @@ Form: TypeAlias = Callable[[Fault], Mapping[str, Any]]  # the body of a fault
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A question that will be answered: by which guardrail, with which options, and for whom."""
+    """A question that will be answered: by which guardrail, with which options, and for whom.
+
+    deaf  whether it asks for an effort of thinking, and the model's chat template takes none such, or may not think
+    """
 
     guardrail: Guardrail
     question: Question
@@ -65,6 +68,7 @@ class Opened:
     caller: Caller
     admission: Admission
     account: Account
+    deaf: bool
 
     @property
     def fingerprint(self) -> str:
@@ -72,12 +76,13 @@ class Opened:
         named = f"{self.guardrail.engine.info.model_sha256} {self.guardrail.policy.sha256}"
         return f"fp_{sha256(named.encode()).hexdigest()[:12]}"
 
-    @property
-    def untold(self) -> tuple[str, ...]:
-        """What is asked for and not told: the likeliest tokens, where the policy's cost models cannot judge each."""
+    def unheeded(self, effort: str) -> tuple[str, ...]:
+        """What is asked for and not heeded: an effort, by this name, and the likeliest tokens, where the policy's cost
+        models cannot judge each.
+        """
         options = self.options
         told = options.strategy == "none" or are_told(self.guardrail.costs)
-        return ("top_logprobs",) if options.top_logprobs and not told else ()
+        return (*((effort,) if self.deaf else ()), *(("top_logprobs",) if options.top_logprobs and not told else ()))
 
     def prompt_tokens(self) -> int:
         """How many tokens the model would read. Nothing is decoded, and nothing charged."""
@@ -182,11 +187,14 @@ class Server:
         if options.n > caller.answers:
             raise unfit(f"at most {caller.answers} answers may be asked for", "n")
         guardrail = await self.served.guardrail(policy, question.conversation, caller.tenant)
+        heard = () if options.reasoning == "off" else guardrail.engine.info.efforts
+        deaf = options.reasoning_effort not in (None, *heard)
+        options = options.model_copy(update={"reasoning_effort": None}) if deaf else options
         check_size(len(question.messages), 0, guardrail.limits)
         account = account_of(request)
         texts = question.messages if self.spans is not None and self.spans.texts else ()
         account.asking = Asking(question.model, policy, guardrail.policy.sha256, options, texts)
-        return Opened(guardrail, question, options, caller, self.admission, account)
+        return Opened(guardrail, question, options, caller, self.admission, account, deaf)
 
     async def streamed(
         self,

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.loading.facts import facts_of
 from ig_guardrail.engine.loading.models import load_engine, load_tokenizer, load_weights
 from ig_guardrail.engine.loading.store import quiet
+from ig_guardrail.engine.loading.weights import vocabulary_of
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import Message
 from tests.conformance.engine.tiny import TEMPLATE, tiny_weights
@@ -108,6 +110,7 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
     (packed, r"no model.safetensors, and 'model.gguf'[\s\S]*name the file: '.*/tiny/model.gguf'"),
     (ADAPTER, r"it is an adapter of 'someone/base'[\s\S]*merge the two"),
     (content("config.json", b"{"), "'config.json' holds no JSON object"),
+    (content("generation_config.json", b'{"eos_tok'), "generation_config.json' is not a valid JSON file"),
     (content("config.json", b"[1]"), "'config.json' holds no JSON object"),
     (content("generation_config.json", b"[1]"), "the model cannot be loaded: 'list' object is not a mapping"),
     (config(max_position_embeddings="many"), r"the model cannot be loaded: Validation error for field 'max_position"),
@@ -178,3 +181,21 @@ def test_a_whole_folder_is_read_without_a_word(folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load_weights(str(folder), "cpu", "float32").model.config.vocab_size == 264
+
+
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation"])
+def test_how_its_makers_attended_is_not_asked_of_this_machine(folder: Path, key: str) -> None:
+    config(**{key: "flash_attention_2"})(folder)
+    assert load_weights(str(folder), "cpu", "float32").numerics == "float32"
+    assert facts_of(str(folder)).context == 160
+
+
+@pytest.mark.parametrize("eos", [{}, {"eos_token_id": None}, {"eos_token_id": [99_999]}])
+def test_ends_are_told_as_they_are_once_it_is_loaded(folder: Path, eos: dict[str, Any]) -> None:
+    """Whatever a config's class would set where the file is silent."""
+    (folder / "generation_config.json").unlink()
+    said = json.loads((folder / "config.json").read_text())
+    del said["eos_token_id"]
+    (folder / "config.json").write_text(json.dumps(said | eos))
+    assert facts_of(str(folder)).ends == ("<|shut|>",)
+    assert vocabulary_of(load_weights(str(folder), "cpu", "float32")).end == {262}

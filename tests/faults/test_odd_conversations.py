@@ -185,3 +185,41 @@ def test_a_model_that_is_not_here_tells_nothing() -> None:
 
 def test_the_embedded_models_window_is_known_before_it_is_loaded() -> None:
     assert (ChatIGGuardrail().profile or {})["max_input_tokens"] == 8192
+
+
+def nested(levels: int) -> object:
+    value: object = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (10**4_400, "a whole number of about 4400 digits"),
+        ([-(10**5_000)], "a whole number of about 5000 digits"),
+        (nested(800), "nested more than 100 levels deep"),
+    ],
+    ids=("digits", "in a list", "nested"),
+)
+@pytest.mark.parametrize("place", ["call", "beside"])
+async def test_what_nobody_could_write_out_is_named(value: object, told: str, place: str) -> None:
+    call = {"name": "f", "args": {"value": value if place == "call" else 1}, "id": "1"}
+    beside = {"refused": value} if place == "beside" else {}
+    said = AIMessage("", tool_calls=[call], additional_kwargs=beside)  # type: ignore[list-item]
+    asked = [HumanMessage("Why?"), said, ToolMessage("ok", tool_call_id="1")]
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}), max_tokens=64)
+    for ask in (lambda: model.invoke(asked), lambda: list(model.stream(asked))):
+        with pytest.raises(RequestError, match=told) as refused:
+            ask()
+        assert refused.value.where.startswith("messages[1].")
+    with pytest.raises(RequestError, match=told):
+        await model.ainvoke(asked)
+
+
+def test_values_that_can_be_written_out_are_read() -> None:
+    call = {"name": "f", "args": {"n": 10**2_000, "deep": nested(90)}, "id": "1"}
+    said = AIMessage("", tool_calls=[call])  # type: ignore[list-item]
+    model = ChatIGGuardrail(guardrail=scripted_guardrail({(0, 0): CALM}), max_tokens=64)
+    assert model.invoke([HumanMessage("Why?"), said, ToolMessage("ok", tool_call_id="1")]).content == CALM

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import transformers
 
+from ig_guardrail.engine.loading.facts import facts_of
 from ig_guardrail.engine.loading.gguf import packed_sha256
 from ig_guardrail.engine.loading.models import load_weights
 from ig_guardrail.engine.loading.store import file_sha256, quiet
+from ig_guardrail.engine.loading.weights import vocabulary_of
 from ig_guardrail.errors import ModelError
 from tests.conformance.engine.tiny import tiny_weights
 from tests.conformance.engine.tiny_gguf import write_tiny
@@ -36,6 +38,8 @@ class Odd(gguf.GGUFWriter):
     more     fields of the architecture
     beside   names of tensors, and what they hold
     without  names of tensors that are left out
+    ends     tokens that the file names, by kind
+    renamed  tokens that are called otherwise
     """
 
     def __init__(
@@ -49,8 +53,12 @@ class Odd(gguf.GGUFWriter):
         beside: Mapping[str, Any] | None = None,
         without: Collection[str] = (),
         parts: int = 1,
+        ends: Mapping[str, str] | None = None,
+        renamed: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(path, architecture)
+        self._renamed, self._names = renamed or {}, list[str]()
+        self._ends = ends or {"eos": "<|shut|>"}
         self._kind, self._template, self._quantised, self._without = kind, template, quantised, without
         self.add_uint16("split.count", parts)
         for key, value in (more or {}).items():
@@ -62,6 +70,14 @@ class Odd(gguf.GGUFWriter):
 
     def add_tokenizer_model(self, model: str) -> None:
         super().add_tokenizer_model(self._kind)
+
+    def add_token_list(self, tokens: Any) -> None:
+        self._names = [self._renamed.get(token, token) for token in tokens]
+        super().add_token_list(self._names)
+
+    def add_eos_token_id(self, id: int) -> None:
+        for kind, token in self._ends.items():
+            self.add_uint32(f"tokenizer.ggml.{kind}_token_id", self._names.index(token))
 
     def add_chat_template(self, value: Any) -> None:
         if self._template != "":
@@ -175,3 +191,24 @@ def test_a_folder_without_a_template_is_refused_before_its_weights_are_read(tmp_
         weights.tokenizer.save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="the model has no chat template"):
         load_weights(str(tmp_path), "cpu", "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("odd", "ends"),
+    [
+        ({}, {"<|shut|>"}),
+        ({"ends": {"eos": "<|note|>"}}, {"<|note|>", "<|shut|>"}),  # its template closes a turn by another
+        ({"ends": {"eos": "<|shut|>", "eot": "<|note|>", "eom": "a"}}, {"<|shut|>", "<|note|>", "a"}),
+        ({"renamed": {"<|note|>": "<|endoftext|>"}}, {"<|shut|>", "<|endoftext|>"}),
+    ],
+)
+def test_every_token_that_ends_an_answer_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, odd: dict[str, Any], ends: set[str]
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+    file = packed(tmp_path, **odd)
+    weights = load_weights(str(file), "cpu", "float32")
+    found = vocabulary_of(weights).end
+    assert {str(weights.tokenizer.convert_ids_to_tokens(token)) for token in found} == ends
+    assert set(facts_of(str(file)).ends) == ends

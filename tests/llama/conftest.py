@@ -59,11 +59,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.fixture(params=["packed", pytest.param("real", marks=pytest.mark.real)], scope="session")
-def steady(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Engines that read several tokens at once."""
+def steady_model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Files of which several tokens are read at once."""
     if request.param == "real":
-        return request.getfixturevalue("real")
-    return opened(str(tiny_file(tmp_path_factory.mktemp("packed"), context=4000, packed=True)))
+        return MODEL
+    return str(tiny_file(tmp_path_factory.mktemp("packed"), context=4000, packed=True))
+
+
+@pytest.fixture(params=[1, 2], ids=["one-thread", "two-threads"], scope="session")
+def steady(request: pytest.FixtureRequest, steady_model: str) -> Any:
+    """Their engines, whose keys and values are float16 on one thread and bfloat16 on several."""
+    return opened(steady_model, threads=request.param)
 
 
 def tiny_file(folder: Path, **changes: Any) -> Path:

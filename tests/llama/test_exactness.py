@@ -68,15 +68,22 @@ def test_other_requests_move_nothing(steady: Any, times: int) -> None:
     steady.close(root)
 
 
-def test_threads_move_nothing(steady: Any) -> None:
-    other = opened(steady.info.model, threads=2)
+def test_more_threads_than_one_move_nothing(steady_model: str) -> None:
+    two, three = (opened(steady_model, threads=count) for count in (2, 3))
     found = []
-    for engine in (steady, other):
+    for engine in (two, three):
         root = engine.open(prompt(engine, 30), endless(engine)).result()
         found.append(logprobs(lone(engine, root, 1)) + logprobs(searched(engine, root, 1, 1)))
         engine.close(root)
     assert found[0] == found[1]
-    other.shutdown()
+    three.shutdown()
+
+
+def test_the_receipt_names_the_numbers_of_keys_and_values(steady_model: str) -> None:
+    one, two = (opened(steady_model, threads=count).info.mode for count in (1, 2))
+    assert "float16" in one
+    assert "bfloat16" not in one
+    assert "bfloat16" in two
 
 
 def test_a_conversation_that_outgrows_its_cells_goes_on_alike(steady: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ SCRIPTS = [
     "picture",
     "report",
     "server",
+    "tongues",
     "transcripts",
 ]
 

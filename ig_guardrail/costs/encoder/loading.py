@@ -11,7 +11,7 @@ import importlib.util
 import json
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ ONNX_FILES = ("model.onnx", "onnx/model.onnx")
 WEIGHTS = "model.safetensors"
 HUB_FILES = ("*.json", "*/config.json", WEIGHTS)
 MOST_BYTES = 2 * 2**30
+_ELSEWHERE = b"\x0a\x08location\x12"  # how a graph begins to say in which file a tensor is
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"  # ONNX Runtime's own variable, which it reads as it is imported
 LONGEST = 512  # pieces of a text, where an encoder names no limit
 READ_AS = ("Transformer", "Pooling", "Normalize")  # the parts of a sentence-transformers model that are understood
@@ -77,7 +78,7 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
         return _shared(name, weights + tokenizer, lambda: (_onnx(name, weights, where), tokenizer, LONGEST), where)
     folder = _folder(name, base_dir, where, revision)
     _check_parts(folder, name, where)
-    tokenizer, longest = _read(folder / TOKENIZER, name, where), _longest(folder)
+    tokenizer, longest = _read(folder / TOKENIZER, name, where), _longest(folder, name, where)
     graph = (
         None if _is_hub_name(name) else next((folder / file for file in ONNX_FILES if (folder / file).is_file()), None)
     )
@@ -103,6 +104,8 @@ def _shared(name: str, content: bytes, load: Callable[[], _Parts], where: str) -
             states, tokenizer, longest = load()
             reader = _tokenizer(tokenizer, name, where)
             size = _size(states, reader, name, where)
+            if name != PACKAGED:  # whose files are known to the byte
+                _check_length(states, reader, longest, name, where)
             encoder = _OPEN[digest] = SentenceEncoder(name, digest, size, longest, reader, states)
         return encoder
 
@@ -150,25 +153,40 @@ def _is_hub_name(name: str) -> bool:
 
 def _check_parts(folder: Path, name: str, where: str) -> None:
     """Raises ModelError unless vectors are the mean over a text's pieces, as this package takes it."""
-    modules = folder / "modules.json"
-    if not modules.is_file():
+    file = folder / "modules.json"
+    if not file.is_file():
         return
-    for module in _json(modules, name, where):
+    modules = _json(file, name, where)
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise _unfit(name, where, f"{file.name} is no list of parts")
+    for module in modules:
         kind = str(module.get("type", "")).rpartition(".")[2]
         if kind not in READ_AS:
             raise _unfit(name, where, f"its part '{kind}' is not known here: vectors are means over pieces")
         if kind == "Pooling":
-            pooling = _json(folder / str(module.get("path", "")) / "config.json", name, where)
-            modes = sorted(key for key, value in pooling.items() if key.startswith("pooling_mode_") and value is True)
-            if modes != ["pooling_mode_mean_tokens"]:
-                raise _unfit(name, where, f"it pools by {', '.join(modes) or 'nothing'}, and only means are read here")
+            modes = _pooling(_object(folder / str(module.get("path", "")) / "config.json", name, where))
+            if modes != ["mean"]:
+                raise _unfit(name, where, f"it pools by {', '.join(modes)}, and only means are read here")
 
 
-def _longest(folder: Path) -> int:
+def _pooling(config: Mapping[str, Any]) -> list[str]:
+    """How states become a vector. Newer files name the ways, older ones switch them on; it is the mean if none does."""
+    named = config.get("pooling_mode")
+    if named is not None:
+        return sorted(map(str, named if isinstance(named, list) else [named]))
+    switched = [key for key, value in config.items() if key.startswith(_SWITCH) and value is True]
+    ways = (key.removeprefix(_SWITCH).removesuffix("_tokens").removesuffix("_token") for key in switched)
+    return sorted(ways) or ["mean"]
+
+
+_SWITCH = "pooling_mode_"
+
+
+def _longest(folder: Path, name: str, where: str) -> int:
     """Pieces of a text that every file allows which names a limit."""
     limits = [LONGEST]
     for file, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_position_embeddings")):
-        value = _json(folder / file, folder.name, str(folder)).get(key) if (folder / file).is_file() else None
+        value = _object(folder / file, name, where).get(key) if (folder / file).is_file() else None
         limits += [value] if isinstance(value, int) and value > 0 else []
     return min(limits)
 
@@ -192,6 +210,13 @@ def _onnx(name: str, graph: bytes, where: str) -> TokenStates:
     os.environ.setdefault(_NO_TELEMETRY, "1")  # from its import on it would tell its makers when and where it is used
     import onnxruntime
 
+    if _ELSEWHERE in graph:  # it would be looked for in the working directory, and is not in the hash
+        raise ModelError(
+            f"the encoder '{name}' cannot be had",
+            where=where,
+            why="its graph has weights in another file, and only what stands in the graph itself is read",
+            fix=f"save it in one file (`onnx.save_model(onnx.load(path), path)`), or leave {WEIGHTS} there alone",
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
@@ -251,11 +276,32 @@ def _size(states: TokenStates, tokenizer: Any, name: str, where: str) -> int:
     return int(found.shape[1])
 
 
+def _check_length(states: TokenStates, tokenizer: Any, longest: int, name: str, where: str) -> None:
+    """Raises ModelError if an encoder reads less than its files say, as where positions begin behind the padding's."""
+    text = tokenizer.encode("a " * longest).ids[:longest]
+    try:
+        states(text)
+    except Exception as error:  # of whichever library computes
+        raise ModelError(
+            f"the encoder '{name}' cannot be had",
+            where=where,
+            why=f"it cannot read a text of {len(text)} pieces: {brief(error)}",
+            fix='say in its sentence_bert_config.json how many it reads, such as {"max_seq_length": 256}',
+        ) from error
+
+
 def _json(file: Path, name: str, where: str) -> Any:
     try:
         return json.loads(_read(file, name, where))
     except (ValueError, RecursionError) as error:
         raise _unfit(name, where, f"{file.name} is not JSON: {error}") from error
+
+
+def _object(file: Path, name: str, where: str) -> Mapping[str, Any]:
+    found = _json(file, name, where)
+    if not isinstance(found, dict):
+        raise _unfit(name, where, f"{file.name} is no JSON object")
+    return found
 
 
 def _read(file: Path, name: str, where: str) -> bytes:

@@ -45,6 +45,7 @@ def receipt(
             **sampling,
             "logit_bias": dict(run.sampling.logit_bias),
             "reasoning": run.request.reasoning,
+            **({} if run.request.reasoning_effort is None else {"reasoning_effort": run.request.reasoning_effort}),
             "grammar": None if run.sampling.grammar is None else text_sha256(run.sampling.grammar),
         },
         search={**asdict(run.settings), "strategy": run.method, **_verifier(run)},

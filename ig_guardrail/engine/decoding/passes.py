@@ -144,8 +144,8 @@ class Caching(Protocol[S]):
         """The fewest tokens of a piece, but of a prompt that is shorter itself."""
         ...
 
-    def empty(self, room: int) -> PassRows[S]:
-        """One row that has read nothing, and will read `room` tokens first."""
+    def empty(self, room: int, reach: int) -> PassRows[S]:
+        """One row that has read nothing, and will read `room` tokens first. `reach`: the most that it may come to."""
         ...
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:

@@ -1,8 +1,9 @@
 """How a prompt is read: in pieces, so that others are served in between, and without what the prompt cache has of it.
 
 Where a piece begins and ends changes nothing of what is read, if it begins at a multiple of the caching's `tile` and
-has `shortest` tokens at least: kernels for few rows may round otherwise. So an answer is the same with the prompt cache
-and without, bit for bit, and whoever else is served.
+has `shortest` tokens of the prompt at least: kernels for few rows may round otherwise. So an answer is the same with
+the prompt cache and without, bit for bit, and whoever else is served; and a prompt is read alike whether an answer
+stands behind it or not.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ def read_prompt(
     """
     prompt, account = context.prompt.ids, context.account
     ids = (*prompt, *answer)
-    rows, at, cached = caching.empty(len(ids)), 0, 0
-    pages = _pages(caching, context, max(0, min(len(prompt) - 1, len(ids) - caching.shortest)))
+    rows, at, cached = caching.empty(len(ids), len(prompt) + context.rules.limit), 0, 0
+    pages = _pages(caching, context, max(0, len(prompt) - caching.shortest))
     while True:
         found = caching.recall(rows, pages)
         at += found
         cached += found
-        stop = piece_end(at, len(ids), pace.piece(), caching.shortest)
-        if stop >= len(prompt):
+        stop = piece_end(at, len(prompt), pace.piece(), caching.shortest)
+        if stop == len(prompt):
             break
         reading = yield Pass(rows, [ids[at:stop]], 1, (), account, pages=pages)
         cached += 0 if reading.read is None else stop - at
@@ -76,16 +77,22 @@ def in_pieces(
 ) -> Strand[PassResult]:
     """A pass in pieces of about `piece` tokens, so that others are read in between; what was wanted, joined.
 
-    piece: the caching's own, if left out
+    What stands before the wanted tokens is cut as if nothing stood behind it. piece: the caching's own, if left out
     """
     count, piece = len(whole.tokens[0]), piece or caching.piece
-    if piece_end(0, count, piece, caching.shortest) == count:
+    before = count - whole.keep + 1
+
+    def end(start: int) -> int:
+        last = piece_end(start, before, piece, caching.shortest) == before
+        return piece_end(start, count, max(piece, before - start) if last else piece, caching.shortest)
+
+    if end(0) == count:
         return (yield whole)
     logits: list[Array] = []
     hidden: dict[int, list[Array]] = {layer: [] for layer in whole.layers}
     start = 0
     while start < count:
-        stop = piece_end(start, count, piece, caching.shortest)
+        stop = end(start)
         wanted = max(0, stop - max(start, count - whole.keep))
         tokens = [row[start:stop] for row in whole.tokens]
         edit = whole.edit if wanted else None

@@ -101,8 +101,8 @@ class ReadingAhead:
         self.piece, self.tile, self.shortest = inner.piece, inner.tile, inner.shortest
         self.name = inner.name
 
-    def empty(self, room: int) -> AheadRows:
-        return AheadRows(self._inner.empty(room), room)
+    def empty(self, room: int, reach: int) -> AheadRows:
+        return AheadRows(self._inner.empty(room, reach), room)
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
         return self._inner.pages(ids, salt)

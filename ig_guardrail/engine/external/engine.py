@@ -23,7 +23,7 @@ from ig_guardrail.engine.text.detokenize import Detokenizer, Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeCounts, TreeEntry
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError
-from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, Thinking, TokenLogprob
 
 Key: TypeAlias = tuple[int, ...]
 """(root) of a root; (root, lane, attempt) of an answer's nodes; (root, 0) of forced text, which nothing can follow."""
@@ -71,7 +71,7 @@ class StreamedEngine(TreeCounts):
         return self._info
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         """Ids that name the conversation; the model behind the stream reads it in its own way."""
         if not turns:

@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
+from ig_guardrail.engine.kv.stretched import Stretched
 from ig_guardrail.engine.model import Model
 from ig_guardrail.errors import ModelError
 
@@ -26,10 +27,14 @@ _GROWS_BY_COPY = (DynamicLayer, DynamicSlidingWindowLayer)
 
 @dataclass(frozen=True, slots=True)
 class CopiedPrefix:
-    """One prefix: its cache layers (one row each), and the logits (vocabulary,) of the token after it."""
+    """One prefix: its cache layers (one row each), and the logits (vocabulary,) of the token after it.
+
+    long  whether it is read as a long text, see `Stretched`
+    """
 
     layers: tuple[Any, ...]
     logits: Tensor
+    long: bool
 
     @property
     def shape(self) -> int:
@@ -38,10 +43,11 @@ class CopiedPrefix:
 
 
 class CopiedRows:
-    """Continuations in one `transformers` cache."""
+    """Continuations in one `transformers` cache. long: as of a `CopiedPrefix`"""
 
-    def __init__(self, cache: Any, count: int, device: torch.device) -> None:
+    def __init__(self, cache: Any, count: int, device: torch.device, long: bool) -> None:
         self.cache = cache
+        self.long = long
         self._count = count
         self._device = device
 
@@ -54,7 +60,7 @@ class CopiedRows:
         self._count = len(rows)
 
     def freeze(self, row: int, logits: Tensor) -> CopiedPrefix:
-        return CopiedPrefix(tuple(_row(layer, row) for layer in self.cache.layers), logits)
+        return CopiedPrefix(tuple(_row(layer, row) for layer in self.cache.layers), logits, self.long)
 
     def mark(self) -> tuple[Any, ...]:
         return tuple(copy.copy(layer) for layer in self.cache.layers)
@@ -76,10 +82,11 @@ class Repetition:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.device = model.device
+        self._positions = Stretched(model.config)
         empty_cache(model.config)
 
-    def empty(self, room: int) -> CopiedRows:
-        return CopiedRows(empty_cache(self._model.config), 1, self.device)
+    def empty(self, room: int, reach: int = 0) -> CopiedRows:
+        return CopiedRows(empty_cache(self._model.config), 1, self.device, self._positions.is_long(reach))
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
         """None: a window that has moved on cannot go back to where a prompt began to differ."""
@@ -92,13 +99,13 @@ class Repetition:
         counted = _together(prefixes)
         depths = range(len(prefixes[0].layers))
         layers = [_rows([(prefix.layers[depth], n) for prefix, n in counted]) for depth in depths]
-        return CopiedRows(Cache(layers=layers), len(prefixes), self.device)
+        return CopiedRows(Cache(layers=layers), len(prefixes), self.device, prefixes[0].long)
 
     def read(self, passes: Sequence[Pass[CopiedPrefix]]) -> list[PassResult]:
         return [self._read(one, one.rows) for one in passes]
 
     def _read(self, one: Pass[CopiedPrefix], rows: Any) -> PassResult:
-        with self._model.edited(one.edit, one.keep):
+        with self._positions.held(rows.long), self._model.edited(one.edit, one.keep):
             return self._model.run(one.tokens, one.keep, one.layers, past_key_values=rows.cache)
 
 

@@ -252,7 +252,7 @@ class Sharing:
         """Found by a trial, when it is first asked for."""
         return TILE if self._is_steady() else CHUNK
 
-    def empty(self, room: int) -> SharedRows:
+    def empty(self, room: int, reach: int = 0) -> SharedRows:
         config = self._model.config
         heads = config.num_key_value_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads

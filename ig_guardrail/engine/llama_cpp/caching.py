@@ -33,7 +33,7 @@ class CellCaching:
         self._saved = SavedPrompts(prompts, KERNEL) if pool.steady else None
         self.tile = KERNEL if pool.steady else self.piece
 
-    def empty(self, room: int) -> Rows:
+    def empty(self, room: int, reach: int = 0) -> Rows:
         return Reader(self._pool, room).begin()
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:

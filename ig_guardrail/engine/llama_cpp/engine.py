@@ -12,7 +12,7 @@ from ig_guardrail.engine.decoding.pages import machine_memory, room_for_prompts
 from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.llama_cpp.caching import CellCaching
-from ig_guardrail.engine.llama_cpp.cells import Pool, taps
+from ig_guardrail.engine.llama_cpp.cells import Pool, halves_of, taps
 from ig_guardrail.engine.llama_cpp.library import build
 from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.proving import is_steady
@@ -23,6 +23,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.text.detokenize import Detokenizer
 from ig_guardrail.engine.text.endings import end_of_calls, end_of_turn
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
+from ig_guardrail.engine.text.thoughts import efforts_of
 from ig_guardrail.engine.text.tool_probe import markers_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import NodeTree
@@ -47,7 +48,7 @@ class LlamaCppEngine(TreeEngine):
         info = EngineInfo(
             model=model.name,
             model_sha256=sha256,
-            mode=f"llama.cpp/{build()}" + ("" if pool.steady else ", token by token"),
+            mode=f"llama.cpp/{build()}, {halves_of(threads)}" + ("" if pool.steady else ", token by token"),
             numerics=model.numerics,
             device="cpu",
             layers=model.layers - 1 if _shows_states() else 0,
@@ -55,6 +56,7 @@ class LlamaCppEngine(TreeEngine):
             protected=language.protected(range(model.size)),
             language=language.sha256,
             thinks=language.thoughts is not None,
+            efforts=efforts_of(chat.thoughts),
             tool_format=chat.format,
         )
         caching, tree = CellCaching(pool, room_for_prompts(machine_memory())), NodeTree[Any]()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.engine.loading.context_window import window_of
+from ig_guardrail.engine.loading.description import config_in, named_ends, tokenizer_in
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description, unreadable
 from ig_guardrail.engine.loading.soundness.folder import ModelFolder
@@ -84,13 +85,14 @@ def facts_of(model: str, revision: str | None = None) -> ModelFacts:
             config = config_in(folder)
             shape_of(config, where)
             tokenizer, named = tokenizer_in(folder), named_ends(folder)
-            require_sound(tokenizer, where, config.get_text_config().vocab_size)
+            size = config.get_text_config().vocab_size
+            require_sound(tokenizer, where, size)
     except GuardrailError:
         raise
     except Exception as error:  # readers of odd files raise what they like
         raise unreadable(model, folder, error) from error
     template = template_facts(tokenizer)
-    ends = end_tokens(tokenizer, named, template.tools)
+    ends = [end for end in end_tokens(tokenizer, named, template.tools) if end < size]
     return ModelFacts(
         folder=folder,
         revision=commit,
@@ -111,29 +113,6 @@ def template_facts(tokenizer: Any) -> TemplateFacts:
         thoughts=chat.thoughts,
         tools=chat.format,
     )
-
-
-def tokenizer_in(folder: Path) -> Any:
-    """The `transformers` tokenizer in a folder, with weights or without."""
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def config_in(folder: Path) -> Any:
-    """The `transformers` config in a folder."""
-    from transformers import AutoConfig
-
-    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-
-
-def named_ends(folder: Path) -> Any:
-    """What the generation settings name, which `transformers` takes from the model's config where they are missing."""
-    from transformers import GenerationConfig
-
-    if (folder / "generation_config.json").is_file():
-        return GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
-    return GenerationConfig.from_model_config(config_in(folder)).eos_token_id
 
 
 def _takes(tokenizer: Any, roles: tuple[Role, ...]) -> bool:

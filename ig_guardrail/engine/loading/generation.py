@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from ig_guardrail.engine.loading.description import GENERATION
 from ig_guardrail.engine.loading.files import file_of
 from ig_guardrail.types import SAMPLING_RANGES, GenerationDefaults
 
-_FILE = "generation_config.json"
 _WHOLE = ("top_k",)
 
 
@@ -32,7 +32,7 @@ def generation_defaults(config: Mapping[str, Any], model: str) -> GenerationDefa
             least, most = SAMPLING_RANGES[name]
             lowest = f"from {least:g}" if least == 0 or least > 1e-9 else "above 0, up"
             warnings.warn(
-                f"model '{model}': {_FILE} says that {name} is {value!r:.40}\n"
+                f"model '{model}': {GENERATION} says that {name} is {value!r:.40}\n"
                 f"  why: it is left out, since {name} is a number {lowest} to {most:g}\n"
                 f"  fix: give `{name}`, or correct the file",
                 stacklevel=2,
@@ -43,7 +43,7 @@ def generation_defaults(config: Mapping[str, Any], model: str) -> GenerationDefa
 def read_defaults(model: str, revision: str | None = None) -> GenerationDefaults:
     """The same by the model's files, before it is loaded; empty where they are not on this machine, or unreadable."""
     try:
-        file = file_of(model, _FILE, revision)
+        file = file_of(model, GENERATION, revision)
         config = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return GenerationDefaults()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gguf import GGUFReader
 
 SUFFIX = ".gguf"
-LAYOUT = 3  # of unpacked folders: those of an earlier one are made again
+LAYOUT = 4  # of unpacked folders: those of an earlier one are made again
 _FIRST = re.compile(r"(.+)-00001-of-(\d{5})")  # the name of a split file's first part
 _DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
 
@@ -88,7 +88,7 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
                 told = {"config": config, "dtype": torch.float32, "output_loading_info": True}
                 unpacked, found = auto.from_pretrained(packed.parent, **told, **source)
                 require_whole(found, where)
-                name = _cutting_of(reader)
+                name, ends = _cutting_of(reader), claims.ends(tokenizer)
         except ModelError:
             raise
         except Exception as error:  # readers of damaged files raise what they like
@@ -101,6 +101,7 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
         model.load_state_dict(unpacked.state_dict(), assign=True)
         model.tie_weights()
         model.generation_config = unpacked.generation_config
+        model.generation_config.eos_token_id = ends
         model.to(getattr(torch, dtype)).save_pretrained(folder)
         if name is not None and not cut_as(tokenizer, name):
             (folder / _DOUBT).write_text(_doubt(packed, name))

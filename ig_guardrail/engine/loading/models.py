@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ig_guardrail.engine.loading.description import config_in, named_ends, tokenizer_in
 from ig_guardrail.engine.loading.gguf import SUFFIX, packed_sha256, unpacked
 from ig_guardrail.engine.loading.loaded import Registry
 from ig_guardrail.engine.loading.soundness.folder import UNQUANTISED, ModelFolder
@@ -26,8 +27,12 @@ DTYPES = ("bfloat16", "float32", "float16")
 QUANTIZED = ("int4",)
 UNROUNDED = "float16"  # the dtype in which the embedded model's values are kept to be quantised again
 HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
-HUB_EXTRAS = ["*/*", "consolidated*"]  # the same weights in other layouts
+HUB_EXTRAS = [  # the same weights in other layouts: all folders but that of further templates, such as one for tools
+    *("[!a]*/*", "a[!d]*/*", "ad[!d]*/*"),  # additional_chat_templates/
+    "consolidated*",
+]
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ADDRESS = re.compile(r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,10 @@ def load_tokenizer(model: str, revision: str | None = None) -> Any:
     """A model's `transformers` tokenizer, without its weights."""
     check_revision(model, revision)
     _require_readers(model)
-    from transformers import AutoTokenizer
-
     folder, _ = find_description(model, revision)
     try:
         with quiet():
-            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            return tokenizer_in(folder)
     except Exception as error:  # readers of odd files raise what they like
         raise unreadable(model, folder, error) from error
 
@@ -200,13 +203,13 @@ def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
             why="of files, only GGUF files are models; what has safetensors weights is a folder",
             fix=f"name the folder that the file lies in; or, of a GGUF file, let its name end in '{SUFFIX}'",
         )
-    file = Path(name).suffix == SUFFIX
+    file, address = Path(name).suffix == SUFFIX, _HUB_ADDRESS.match(name)
     if name.startswith(".") or file or not _HUB_NAME.fullmatch(name):
         raise ModelError(
             f"there is no {'file' if file else 'folder'} '{name}'",
             where=f"model '{name}'",
             why="a model is 'embedded', a folder with its files, a .gguf file, or a hub name such as 'Qwen/Qwen3-0.6B'",
-            fix="check the path",
+            fix="check the path" if address is None else f"name it '{address[1]}'",
         )
     import huggingface_hub
 
@@ -224,22 +227,22 @@ def _downloaded(name: str, revision: str | None, unwanted: list[str]) -> Path:
 
 def _load(source: ModelFiles, device: str, dtype: str) -> tuple[Any, Any]:
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     from ig_guardrail.engine.loading.soundness.fitness import require_whole, shape_of
 
     auto: Any = AutoModelForCausalLM
     where = f"model '{source.name}'"
-    local: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     ModelFolder(source.folder, where).require_numbers()
     with quiet():
-        config = AutoConfig.from_pretrained(source.folder, **local)
+        config = config_in(source.folder)
         shape_of(config, where)
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, **local)
+        tokenizer = tokenizer_in(source.folder)
         require_sound(tokenizer, where, config.get_text_config().vocab_size)
-        told = {"dtype": getattr(torch, dtype, dtype), "use_safetensors": True}
+        named_ends(source.folder)  # `transformers` passes over settings that it cannot read
+        told = {"config": config, "dtype": getattr(torch, dtype, dtype), "use_safetensors": True}
         told |= {"output_loading_info": True, "ignore_mismatched_sizes": True}  # what does not fit is told below
-        model, found = auto.from_pretrained(source.folder, **told, **local)
+        model, found = auto.from_pretrained(source.folder, local_files_only=True, trust_remote_code=False, **told)
     require_whole(found, where)
     return model.to(device).eval(), tokenizer
 

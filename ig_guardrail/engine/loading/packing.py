@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import takewhile
 from typing import Any
 
@@ -53,7 +54,7 @@ _ANY = Widths(1, _MOST_ROWS)  # of a layer whose widths are being tried
 
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weights only the matrix kernels can read. For inference."""
+    """A linear layer whose weights are laid out for the matrix kernels. For inference."""
 
     def __init__(self, linear: nn.Linear, widths: Widths) -> None:
         super().__init__()
@@ -62,6 +63,17 @@ class PackedLinear(nn.Module):
         self._outputs = linear.out_features
         self.widths = widths
         self.few = 0  # rows up to which they are read by a compiled product
+
+    @cached_property
+    def weight(self) -> Tensor:
+        """The weights, (outputs, inputs), laid out as usual and kept: some models compute with them in each pass."""
+        weights: Tensor = self._packed.to_dense()
+        return weights
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What is added, (outputs,)."""
+        return self._bias
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The product of bfloat16 rows, or of such numbers in float32."""
@@ -104,6 +116,16 @@ class Share(nn.Module):
         self.whole = whole
         self.start = start
         self.outputs = outputs
+
+    @property
+    def weight(self) -> Tensor:
+        """Its own weights, (outputs, inputs)."""
+        return self.whole.weight.narrow(0, self.start, self.outputs)
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What is added, (outputs,)."""
+        return None if self.whole.bias is None else self.whole.bias.narrow(0, self.start, self.outputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
         out: Tensor = self.whole(inputs).narrow(-1, self.start, self.outputs)

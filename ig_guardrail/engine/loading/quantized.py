@@ -33,6 +33,18 @@ class QuantizedLinear(nn.Module):
         self._kernel = kernel
         self._dense = dense
 
+    @property
+    def weight(self) -> Tensor:
+        """What the weights stand for, (outputs, inputs), in bfloat16: some models compute with them themselves."""
+        weights: Tensor = self._dense.weight  # type: ignore[assignment]
+        return weights
+
+    @property
+    def bias(self) -> Tensor | None:
+        """What is added, (outputs,)."""
+        added: Tensor | None = self._dense.bias  # type: ignore[assignment]
+        return added
+
     def forward(self, inputs: Tensor) -> Tensor:
         rows = inputs.numel() // inputs.shape[-1]
         if self._kernel is None or rows > FEW:

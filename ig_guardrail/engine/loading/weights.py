@@ -9,10 +9,11 @@ from typing import Any
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.loading.context_window import context_of
 from ig_guardrail.engine.loading.generation import generation_defaults
+from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.endings import end_tokens
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
-from ig_guardrail.engine.text.thoughts import ThoughtFormat
+from ig_guardrail.engine.text.thoughts import ThoughtFormat, efforts_of
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.types import OUR_FORMAT
@@ -42,8 +43,13 @@ class Weights:
         """What the weights run in: "int4", or a dtype such as "bfloat16"."""
         return self.quantized or str(self.model.dtype).removeprefix("torch.")
 
+    @property
+    def layers(self) -> int:
+        """How many decoder layers it has; configs may count attention layers, of which some have two."""
+        return len(self.model.model.layers)
 
-def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInfo:
+
+def info_of(weights: Weights, mode: str, language: TokenVocabulary, chat: Chat) -> EngineInfo:
     """An engine's description of its weights."""
     config = weights.model.config.get_text_config()
     return EngineInfo(
@@ -52,13 +58,15 @@ def info_of(weights: Weights, mode: str, language: TokenVocabulary) -> EngineInf
         mode=mode,
         numerics=weights.numerics,
         device=str(weights.model.device),
-        layers=config.num_hidden_layers,
+        layers=weights.layers,
         context=context_of(config.to_dict()) or 0,
         protected=language.protected(weights.tokenizer.get_vocab().values()),
         language=language.sha256,
         defaults=generation_defaults(weights.model.generation_config.to_diff_dict(), weights.name),
         revision=weights.revision,
         thinks=language.thoughts is not None,
+        efforts=efforts_of(chat.thoughts),
+        tool_format=chat.format,
     )
 
 

@@ -29,7 +29,7 @@ from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.tree import NodeTree, RequestUsage, TreeCounts
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.threads.event_loop import ForkedLoop, LoopThread
-from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, Thinking, TokenLogprob
 
 R = TypeVar("R")
 
@@ -76,7 +76,7 @@ class OpenAICompatibleEngine(TreeCounts):
         return self._tree.closed
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         return self._model.chat.encode(turns, thinking, notation)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.kinds import EngineChoice
-from ig_guardrail.engine.loading.facts import named_ends, tokenizer_in
+from ig_guardrail.engine.loading.description import named_ends, tokenizer_in
 from ig_guardrail.engine.loading.generation import read_defaults
 from ig_guardrail.engine.loading.models import find_description
 from ig_guardrail.engine.loading.store import quiet
@@ -21,6 +21,7 @@ from ig_guardrail.engine.openai_compatible.orders import BlockOrder, ScoreOrder
 from ig_guardrail.engine.openai_compatible.server import ModelServer, ServerError
 from ig_guardrail.engine.openai_compatible.wires import CompletionsWire, LlamaCppWire, TextWire, TokensWire, Wire
 from ig_guardrail.engine.text.chat import Chat, chat_of
+from ig_guardrail.engine.text.thoughts import efforts_of
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineError, ModelError, RequestError, brief
@@ -121,6 +122,7 @@ def engine_over(
         language=tokens.language.sha256,
         defaults=read_defaults(options.tokenizer),
         thinks=tokens.language.thoughts is not None,
+        efforts=efforts_of(tokens.chat.thoughts),
         tool_format=tokens.chat.format,
     )
     asker = Asker(server, found.wire, tokens.language, tokens.spell, options.session_header)

@@ -15,6 +15,7 @@ from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.loop import Loop, settle
 from ig_guardrail.engine.scripted.decoder import HiddenState, ScriptedDecoder, TokenIds
 from ig_guardrail.engine.scripted.script import Biases, Script
+from ig_guardrail.engine.text.thoughts import efforts_of, told_for
 from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import (
@@ -26,6 +27,7 @@ from ig_guardrail.types import (
     Prompt,
     Sampling,
     StateEdit,
+    Thinking,
     TokenLogprob,
     ToolFormat,
 )
@@ -84,6 +86,7 @@ class ScriptedEngine(TreeCounts):
             protected=self._vocabulary.protected,
             language=self._vocabulary.language.sha256,
             thinks=self._vocabulary.thoughts is not None,
+            efforts=efforts_of(self._vocabulary.thoughts),
             tool_format=tool_format,
         )
         self._tree: NodeTree[TokenIds] = NodeTree()
@@ -101,12 +104,12 @@ class ScriptedEngine(TreeCounts):
         return self._tree.closed
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         if not turns:
             raise RequestError("the conversation is empty", where="messages", fix="give at least one user message")
         thoughts = self._vocabulary.thoughts
-        switched = thoughts is not None and bool(thoughts.switches(thinking))
+        switched = bool(told_for(thinking, thoughts)) and thinking is False
         opened = thoughts is not None and thoughts.ends == "opened" and not switched
         written = notation or CallNotation(self._info.tool_format)
         return Prompt(tuple(turns), self._vocabulary.prompt_ids(turns), thinking, opened, written)

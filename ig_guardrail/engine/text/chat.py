@@ -24,11 +24,11 @@ from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements, ma
 from ig_guardrail.engine.text.call_turns import call_turns, one_call_a_turn
 from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, TextSpan, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
-from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
+from ig_guardrail.engine.text.thoughts import ThoughtFormat, Told, thought_format_of, told_for
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
-from ig_guardrail.types import CallNotation, Message, Prompt, Tool, ToolFormat
+from ig_guardrail.types import CallNotation, Message, Prompt, Thinking, Tool, ToolFormat
 
 APART = "\u2060"
 
@@ -59,15 +59,15 @@ class Chat:
     thoughts: ThoughtFormat | None = None
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         """The prompt, ending where the answer begins.
 
-        thinking: whether the model is told to think; None leaves it to the template
+        thinking: whether the model is told to think, or how much; None leaves it to the template
         notation: of calls, and the tools that the template tells of; None is the model's own, without tools
         Where the template has no place for a role, the turn is said by the user. Raises RequestError if the template
         refuses the turns in every arrangement, or a text changes the structure of the conversation; or if it has no
-        switch that turns thinking off.
+        switch that turns thinking off, or takes no such effort.
         """
         if not turns:
             raise RequestError(
@@ -83,7 +83,7 @@ class Chat:
             native = _native(list(map(self._safe, call_turns(turns, notation.format))), notation.format)
             shapes = chain(native, shapes) if any(turn.said for turn in turns) else native
         refusal: TemplateRefusal | None = None
-        switches = {} if self.thoughts is None else self.thoughts.switches(thinking)
+        switches = told_for(thinking, self.thoughts)
         for parts in shapes:
             try:
                 ids, text = self._ids(parts, notation, switches)
@@ -121,7 +121,7 @@ class Chat:
         return replace(part, text="".join(texts))
 
     def _ids(
-        self, parts: Sequence[TemplateMessage], notation: CallNotation, switches: Mapping[str, bool]
+        self, parts: Sequence[TemplateMessage], notation: CallNotation, switches: Told
     ) -> tuple[tuple[int, ...], str]:
         """The tokens of a conversation, and what its template makes of it."""
         given = [self._with_thought(self._safe(part)) for part in parts]  # again, since some were joined
@@ -145,7 +145,7 @@ class Chat:
         parts: Sequence[TemplateMessage],
         tools: Sequence[Mapping[str, Any]],
         notation: CallNotation,
-        switches: Mapping[str, bool],
+        switches: Told,
     ) -> Rendering:
         key = None if self.thoughts is None else self.thoughts.key
         return render(self.tokenizer, parts, tools, notation.format, switches, key)

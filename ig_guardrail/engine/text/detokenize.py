@@ -116,12 +116,13 @@ def _byte_level_spelling() -> Spelling:
     """Byte-level BPE writes each byte as one printable character (the table of GPT-2)."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+    characters = {**{byte: byte for byte in printable}, **{256 + place: byte for place, byte in enumerate(others)}}
+    table = {code: characters.get(code, 0xFFFD) for code in range(256 + len(others))}  # no byte: not of Latin-1 then
 
     def spelling(piece: str) -> bytes:
         try:
-            return bytes(table[character] for character in piece)
-        except KeyError:  # an added token, written as it is
+            return piece.translate(table).encode("latin-1")
+        except UnicodeEncodeError:  # an added token, written as it is
             return piece.encode()
 
     return spelling

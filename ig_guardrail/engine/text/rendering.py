@@ -76,7 +76,7 @@ def apply_template(
     tokenizer: Any,
     conversation: Sequence[Mapping[str, Any]],
     prompt: bool,
-    switches: Mapping[str, bool] | None = None,
+    switches: Mapping[str, bool | str] | None = None,
     tools: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """What a template makes of a conversation. prompt: up to where an answer begins; switches: what else it is told.
@@ -104,7 +104,7 @@ def render(
     messages: Sequence[TemplateMessage],
     tools: Sequence[Mapping[str, Any]] = (),
     format: ToolFormat | None = None,
-    switches: Mapping[str, bool] | None = None,
+    switches: Mapping[str, bool | str] | None = None,
     key: str | None = None,
 ) -> Rendering:
     """Messages up to where the answer begins, by a template that is told of tools, as OpenAI's dicts.

@@ -1,4 +1,4 @@
-"""How a model's chat template writes thoughts: what stands around one, and what turns thinking off.
+"""How a model's chat template writes thoughts: what stands around one, what turns thinking off, and what shortens it.
 
 Nothing rests on a model's name. The template renders small conversations with a thought in them, under the names that
 templates have for it, and in the content of a message between the tags that its source speaks of. Where the thought
@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.engine.text.rendering import apply_template, template_of
 from ig_guardrail.errors import ModelError, RequestError
+from ig_guardrail.types import EFFORTS, Thinking
 
 KEYS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a message, beside its content
-QUESTION, THOUGHT, ANSWER = "qquestionq", "tthoughtt", "aanswera"
+QUESTION, THOUGHT, ANSWER, NO_WORD = "qquestionq", "tthoughtt", "aanswera", "nno-wordn"
+USUAL_EFFORTS = ("low", "medium", "high")  # where a template passes on any word
 
 _ENDS = re.compile(r"</([\w:]+)>|\[/([A-Z_]+)\]|<\|END_(\w+)\|>|<\|end_of_(\w+)\|>")
 _STARTS = ("<{}>", "[{}]", "<|START_{}|>", "<|begin_of_{}|>")
 _NAMED = re.compile("think|thought|reason", re.IGNORECASE)
 _SWITCH = re.compile(r"\b\w*(?:think|reason)\w*\b")
+
+Told: TypeAlias = Mapping[str, bool | str]  # variables of a template
 
 ThoughtEnding: TypeAlias = Literal[
     "opened", "skipped", "free"
@@ -37,6 +41,7 @@ class ThoughtFormat:
     key               by which name a message gives its thought to the template; None: the template takes none
     ends              how a prompt ends by default
     off, on           what the template must be told so that the model does not think, or does; None: it has no switch
+    efforts           the same by each word for how much the model is to think, the least first
     """
 
     opening: str
@@ -44,15 +49,16 @@ class ThoughtFormat:
     plain: str = ""
     key: str | None = None
     ends: ThoughtEnding = "free"
-    off: Mapping[str, bool] | None = None
-    on: Mapping[str, bool] | None = None
+    off: Told | None = None
+    on: Told | None = None
+    efforts: Mapping[str, Told] = field(default_factory=dict)
 
     @property
     def over(self) -> str:
         """What ends a thought alone: where words have a header of their own (channels), another may follow instead."""
         return self.closing.removesuffix(self.plain) or self.closing
 
-    def switches(self, thinking: bool | None) -> Mapping[str, bool]:
+    def switches(self, thinking: bool | None) -> Told:
         """What the template is told. Raises RequestError where it cannot be told to have the model not think."""
         if thinking is None:
             return {}
@@ -72,12 +78,36 @@ class ThoughtFormat:
         ways = {"opened": "begun by the prompt", "skipped": "only when asked for", "free": "begun by the model"}
         off = ", ".join(f"{name}={value}" for name, value in (self.off or {}).items())
         usual = "no need to turn them off" if self.off == {} else "no switch turns them off"
-        return f"{self.opening} to {self.closing}, {ways[self.ends]}, {f'turned off by {off}' if off else usual}"
+        said = f"{self.opening} to {self.closing}, {ways[self.ends]}, {f'turned off by {off}' if off else usual}"
+        return f"{said}, efforts {', '.join(self.efforts)}" if self.efforts else said
 
     def ends_in(self, prompt: str) -> ThoughtEnding:
         """How a rendered prompt ends."""
         said = prompt.rstrip()
         return "opened" if said.endswith(self.opening) else "skipped" if said.endswith(self.closing) else "free"
+
+
+def told_for(thinking: Thinking, thoughts: ThoughtFormat | None) -> Told:
+    """What a template is told for a model to think, not to think, or to think so much. thoughts: of the template
+
+    Raises RequestError where it cannot be told.
+    """
+    if not isinstance(thinking, str):
+        return {} if thoughts is None else thoughts.switches(thinking)
+    if thoughts is None or thinking not in thoughts.efforts:
+        efforts = efforts_of(thoughts)
+        raise RequestError(
+            f"the model's chat template takes no effort '{thinking:.40}'",
+            where="reasoning_effort",
+            why="it would write the prompt that it writes without one, and the model would think as it always does",
+            fix=f"use one of {', '.join(efforts)}" if efforts else "leave it out; max_reasoning_tokens ends thoughts",
+        )
+    return thoughts.efforts[thinking]
+
+
+def efforts_of(thoughts: ThoughtFormat | None) -> tuple[str, ...]:
+    """The words by which a template can be told how much to think. thoughts: of the template"""
+    return () if thoughts is None else tuple(thoughts.efforts)
 
 
 def thought_format_of(tokenizer: Any) -> ThoughtFormat | None:
@@ -125,8 +155,8 @@ def _by_tags(tokenizer: Any) -> ThoughtFormat | None:
 def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
     """The same with how prompts end, and the names that change it."""
     ends = found.ends_in(_invitation(tokenizer))
-    off: Mapping[str, bool] | None = {} if ends == "skipped" else None
-    on: Mapping[str, bool] | None = None if ends == "skipped" else {}
+    off: Told | None = {} if ends == "skipped" else None
+    on: Told | None = None if ends == "skipped" else {}
     for name in _switch_names(tokenizer):
         for value in (False, True):
             told = found.ends_in(_invitation(tokenizer, {name: value}))
@@ -134,7 +164,30 @@ def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
                 off = {name: value}
             if on is None and told != "skipped":
                 on = {name: value}
-    return ThoughtFormat(found.opening, found.closing, found.plain, found.key, ends, off, on)
+    efforts = _efforts(tokenizer, on or {})
+    silent = efforts.pop("none", None)
+    plainly = _rendered(tokenizer, _turns(), True)
+    if on is None or (silent is not None and _rendered(tokenizer, _turns(), True, silent) == plainly):
+        on = next(reversed(efforts.values()), on)
+    off = silent if off is None else off
+    return ThoughtFormat(found.opening, found.closing, found.plain, found.key, ends, off, on, efforts)
+
+
+def _efforts(tokenizer: Any, on: Told) -> dict[str, Told]:
+    """What the template must be told so that the model thinks so much, by the words that it knows, "none" among them.
+
+    It knows a word if it writes another prompt for it than for no word at all, or refuses what is none. on: told beside
+    """
+    for name in (name for name in _switch_names(tokenizer) if "effort" in name):
+        told: dict[str, Told] = {word: {**on, name: word} for word in ("none", *EFFORTS, NO_WORD)}
+        prompts = {word: _rendered(tokenizer, _turns(), True, switches) for word, switches in told.items()}
+        unknown = prompts.pop(NO_WORD)
+        if unknown is not None and NO_WORD in unknown:
+            return {word: told[word] for word in USUAL_EFFORTS}
+        known = [word for word, prompt in prompts.items() if prompt is not None and prompt != unknown]
+        if len({prompts[word] for word in known} | {unknown}) > 1:
+            return {word: told[word] for word in known}
+    return {}
 
 
 def _tags(tokenizer: Any) -> Iterator[tuple[str, str]]:
@@ -150,7 +203,7 @@ def _switch_names(tokenizer: Any) -> list[str]:
     return list(dict.fromkeys(_SWITCH.findall(template_of(tokenizer))))
 
 
-def _invitation(tokenizer: Any, switches: Mapping[str, bool] | None = None) -> str:
+def _invitation(tokenizer: Any, switches: Told | None = None) -> str:
     """What the template writes behind the last turn, for the model to go on from."""
     bare, prompt = (_rendered(tokenizer, _turns(), asked, switches) or "" for asked in (False, True))
     return prompt[len(_shared(bare, prompt)) :]
@@ -171,7 +224,7 @@ def _said(text: str = ANSWER, **beside: str) -> dict[str, str]:
 
 
 def _rendered(
-    tokenizer: Any, turns: list[dict[str, str]], prompt: bool = False, switches: Mapping[str, bool] | None = None
+    tokenizer: Any, turns: list[dict[str, str]], prompt: bool = False, switches: Told | None = None
 ) -> str | None:
     """The text of a conversation; None if the template refuses it."""
     try:

@@ -20,7 +20,7 @@ from ig_guardrail.engine.tree import NodeTree, TreeCounts
 from ig_guardrail.errors import EngineClosed
 from ig_guardrail.threads.daemons import Daemon
 from ig_guardrail.threads.locks import ForkSafeLock, Home
-from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, TokenLogprob
+from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampling, StateEdit, Thinking, TokenLogprob
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.vllm.operations import Operations, Place
@@ -158,7 +158,7 @@ class VllmEngine(TreeCounts):
         return self._tree.closed or self._operations.requests.ended
 
     def encode(
-        self, turns: Sequence[Message], thinking: bool | None = None, notation: CallNotation | None = None
+        self, turns: Sequence[Message], thinking: Thinking = None, notation: CallNotation | None = None
     ) -> Prompt:
         return self._operations.chat.encode(turns, thinking, notation)
 

@@ -23,6 +23,7 @@ from ig_guardrail.engine.loading.models import (
 )
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.text.soundness import require_sound
+from ig_guardrail.engine.text.thoughts import efforts_of
 from ig_guardrail.engine.tree import NodeTree
 from ig_guardrail.engine.vllm.engine import EventLoop, VllmEngine
 from ig_guardrail.engine.vllm.model_files import read_text
@@ -232,6 +233,7 @@ async def _start(home: EventLoop, choice: EngineChoice, files: ModelFiles, numer
             defaults=generation_defaults(text.generation, choice.model),
             revision=files.revision,
             thinks=text.language.thoughts is not None,
+            efforts=efforts_of(text.chat.thoughts),
             tool_format=text.chat.format,
         )
         cache = settings.cache_config

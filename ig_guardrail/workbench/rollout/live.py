@@ -19,7 +19,7 @@ from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.statistics.bootstrap import Estimate
 from ig_guardrail.stream.receipt import prompt_sha256
 from ig_guardrail.stream.recording import SCORED
-from ig_guardrail.types import CompiledPolicy, Message, Sampling
+from ig_guardrail.types import CompiledPolicy, Message, Sampling, Thinking
 from ig_guardrail.workbench.rollout.answers import RecordedAnswer
 from ig_guardrail.workbench.traffic.lines import unfit
 from ig_guardrail.workbench.traffic.replay import ANSWERED, ServedRow, budgets_by_hazard, named, served_row
@@ -38,14 +38,15 @@ class AskedAgain:
     def request(self) -> GenerationRequest:
         """Asked alone: what answers share is charged as at the beginning of a conversation of nobody else."""
         alone = f"replay {secrets.token_hex(8)}"
-        thinking, language = _reasoning(self.before), self.before.language
+        (reasoning, effort), language = _reasoning(self.before), self.before.language
         return GenerationRequest(
             self.turns,
             self.sampling,
             language=language,
             conversation=alone,
             tenant=alone,
-            reasoning=thinking,  # type: ignore[arg-type]  # checked with the request
+            reasoning=reasoning,  # type: ignore[arg-type]  # checked with the request
+            reasoning_effort=effort,
         )
 
 
@@ -113,12 +114,12 @@ class LiveReport:
 def match(engine: Engine, prompts: Sequence[tuple[Message, ...]], answers: Iterable[RecordedAnswer]) -> Matched:
     """Find the prompt of each recorded answer among these. Raises RequestError for a sampling that is none."""
     apart: Counter[str] = Counter()
-    known: dict[str, dict[str, tuple[Message, ...]]] = {}
+    known: dict[Thinking, dict[str, tuple[Message, ...]]] = {}
     again: list[AskedAgain] = []
     for answer in answers:
         reason = _why_not(answer, engine.info.model_sha256)
         if reason is None:
-            thinking = _reasoning(answer)
+            thinking = told_to_think(*_reasoning(answer))
             if thinking not in known:
                 known[thinking] = {_hash(engine, turns, thinking): turns for turns in prompts}
             turns = known[thinking].get(answer.prompt)
@@ -179,13 +180,14 @@ def _why_not(answer: RecordedAnswer, model: str) -> str | None:
     return None
 
 
-def _reasoning(answer: RecordedAnswer) -> str:
-    return str((answer.sampling or {}).get("reasoning", "auto"))
+def _reasoning(answer: RecordedAnswer) -> tuple[str, str | None]:
+    """What became of thoughts, and how much the model was told to think."""
+    sampling = answer.sampling or {}
+    return str(sampling.get("reasoning", "auto")), sampling.get("reasoning_effort")
 
 
-def _hash(engine: Engine, turns: tuple[Message, ...], thinking: str) -> str:
-    told = told_to_think(thinking)
-    return prompt_sha256(engine.encode(messages_before_answer(turns), told, None))
+def _hash(engine: Engine, turns: tuple[Message, ...], thinking: Thinking) -> str:
+    return prompt_sha256(engine.encode(messages_before_answer(turns), thinking, None))
 
 
 def _sampling(answer: RecordedAnswer) -> Sampling:

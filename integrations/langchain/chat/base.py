@@ -1,6 +1,7 @@
-"""Chat models that count the messages of a request before anything else is done with them.
+"""Chat models that look at the messages of a request before anything else is done with them.
 
-Where a cache is set, LangChain writes all messages out for its key; that is too late to look at how many there are.
+Where a cache is set, LangChain writes all messages out for its key; that is too late to look at how many there are, and
+whether they can be written.
 
 Also here: why our chat models are not written as LangChain's JSON, said where somebody writes or reads it.
 """
@@ -17,13 +18,14 @@ from langchain_core.outputs import LLMResult
 from typing_extensions import override
 
 from ig_guardrail.drive.request import check_size
+from ig_guardrail.integrations.langchain.messages.values import demand_written
 from ig_guardrail.settings import Limits
 
 SHARED = ("inner", "guardrail", "policy", "canary", "ledger")  # by a model and its copies, with the cost models
 
 
 class BoundedModel(BaseChatModel):
-    """Raises RequestError for a request of more messages than `_limits` allow; see `messages.turns_of` for the rest."""
+    """Raises RequestError for more messages than `_limits` allow, or some that nobody could write out."""
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy of the settings. Other models, cost models and ledger are shared: what is open is not copied."""
@@ -34,21 +36,23 @@ class BoundedModel(BaseChatModel):
 
     @override
     def generate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        self._count(messages)
+        self._look(messages)
         return super().generate(messages, *args, **kwargs)
 
     @override
     async def agenerate(self, messages: list[list[BaseMessage]], *args: Any, **kwargs: Any) -> LLMResult:
-        self._count(messages)
+        self._look(messages)
         return await super().agenerate(messages, *args, **kwargs)
 
     @abstractmethod
     def _limits(self) -> Limits:
         """What a request may hold."""
 
-    def _count(self, requests: list[list[BaseMessage]]) -> None:
+    def _look(self, requests: list[list[BaseMessage]]) -> None:
         for messages in requests:
             check_size(len(messages), 0, self._limits())
+            for index, message in enumerate(messages):
+                demand_written(message, index)
 
 
 def unwritten(model: BaseChatModel, name: str) -> SerializedNotImplemented:

@@ -85,6 +85,9 @@ class ChatSettings(PayingModel, BoundedModel, EventModel):
     reasoning: str = "auto"
     """Of a model that thinks first: "auto" shows its thoughts, "show" asks for them, "hide" shows none, "off" has it
     answer at once, by its chat template's own switch."""
+    reasoning_effort: str | None = None
+    """How much to think, in the words of its chat template: of "minimal", "low", "medium", "high", "xhigh" and "max"
+    those that it takes, as gpt-oss the middle three; None is its own usual effort."""
     max_reasoning_tokens: int | None = None
     """Where a thought is ended, so that an answer follows; thoughts count as part of `max_tokens` too."""
     prompt_cache: bool = True

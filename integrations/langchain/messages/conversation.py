@@ -17,6 +17,7 @@ from ig_guardrail.drive.request import check_size
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.messages.blocks import THOUGHT
 from ig_guardrail.integrations.langchain.messages.content import QUOTED, ContentReader
+from ig_guardrail.integrations.langchain.messages.values import demand_written
 from ig_guardrail.settings import Limits
 from ig_guardrail.text.calls import format_call
 from ig_guardrail.types import AssistantMessage, Message, Role, ToolCall
@@ -81,6 +82,7 @@ def _called(message: BaseMessage) -> str:
 
 def _turn(message: BaseMessage, index: int, unjudged: Container[str], elsewhere: bool) -> Message:
     """A message as a turn; what an assistant said is kept apart from what it called."""
+    demand_written(message, index)
     where, other = f"messages[{index}].content", elsewhere and not isinstance(message, AIMessage)
     text = "\n\n".join(texts_told(message, where, unjudged)) if other else words_in(message, where, unjudged)
     role, made = _role(message, index), message.tool_calls if isinstance(message, AIMessage) else []

@@ -31,7 +31,8 @@ def routes(server: Server) -> list[Route]:
 
     async def answered(request: Request, caller: Caller, asked: ChatAsked) -> Response:
         opened = await server.open(caller, asked.question, request)
-        style, headers = asked.style or server.style_for(caller), headers_of((*asked.ignored, *opened.untold))
+        style = asked.style or server.style_for(caller)
+        headers = headers_of((*asked.ignored, *opened.unheeded("reasoning_effort")))
         answers = opened.options.n
         writer = ChatWriter(asked.question.model, style, asked.usage, answers, asked.chosen, opened.fingerprint)
         if asked.stream:

@@ -32,7 +32,8 @@ def routes(server: Server) -> list[Route]:
     async def answered(request: Request, caller: Caller, asked: MessagesAsked) -> Response:
         opened = await server.open(caller, asked.question, request)
         thoughtless = asked.thinks and not opened.guardrail.engine.info.thinks
-        headers = headers_of((*asked.ignored, "thinking") if thoughtless else asked.ignored)
+        unheeded = opened.unheeded("output_config.effort")
+        headers = headers_of((*asked.ignored, *(("thinking",) if thoughtless else ()), *unheeded))
         writer = MessagesWriter(asked.question.model)
         if asked.stream:
             return await server.streamed(opened.frames(writer.frames), headers, told_fault, writer.ping, request)

@@ -73,7 +73,8 @@ def routes(server: Server) -> list[Route]:
     async def answered(request: Request, caller: Caller, turn: _Turn) -> Response:
         opened = await server.open(caller, turn.question(), request)
         turn.sampled(opened)
-        headers = headers_of((*turn.asked.ignored, *opened.untold, *passed_over(turn.asked.input)))
+        unheeded = opened.unheeded("reasoning.effort")
+        headers = headers_of((*turn.asked.ignored, *unheeded, *passed_over(turn.asked.input)))
         if turn.asked.background:
             return await in_background(request, opened, turn, headers)
         if turn.asked.stream:

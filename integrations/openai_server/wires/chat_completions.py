@@ -20,6 +20,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     OURS,
     Fields,
     check_kinds,
+    effort_options,
     form_names,
     own_options,
     take_names,
@@ -32,8 +33,8 @@ from ig_guardrail.integrations.openai_server.wires.tools import (
     demand_functions,
     unread_of_tools,
 )
+from ig_guardrail.types import EFFORTS
 
-EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 CHOICES = "it is 'none', 'auto', 'required', names a `function`, or is of type 'allowed_tools'"
 SAMPLING = (
     "temperature",
@@ -67,6 +68,7 @@ FIELDS = Fields(
     ),
     refused={
         "audio": "answers are text",
+        "chat_template_kwargs": "say `reasoning_effort`, which `none` turns off, or `reasoning` in `ig_guardrail`",
         "functions": "offer `tools` instead",
         "function_call": "choose by `tool_choice` instead",
         "web_search_options": "nothing is searched on the web",
@@ -108,10 +110,9 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
     if style not in (None, *get_args(RefusalStyle)):
         raise unfit(f"it is one of {', '.join(get_args(RefusalStyle))}", f"{OURS}.refusal_style")
     effort = given.get("reasoning_effort")
-    if effort not in (None, *EFFORTS):
-        raise unfit(f"it is one of {', '.join(EFFORTS)}", "reasoning_effort")
-    if effort == "none":
-        asked["reasoning"] = "off"
+    if effort not in (None, "none", *EFFORTS):
+        raise unfit(f"it is one of none, {', '.join(EFFORTS)}", "reasoning_effort")
+    asked |= effort_options(effort)
     tools = asked.get("tools", [])
     demand_functions(tools)
     _demand_form(asked.get("response_format"))
@@ -122,7 +123,7 @@ def read_chat(body: Mapping[str, Any]) -> ChatAsked:
     messages = read_messages(given.get("messages"))
     named = take_names(own)
     question = Question(text_of(given, "model"), messages, {**asked, **own}, **named)
-    passed = [*ignored, *(["reasoning_effort"] if effort not in (None, "none") else [])]
+    passed = [*ignored]
     passed += ["stream_options.include_obfuscation"] if options.get("include_obfuscation") else []
     passed += [*unread_of_tools(tools), *_unread_of_form(given.get("response_format"))]
     passed += _unread_of_choice(given.get("tool_choice"))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.integrations.openai_server.faults import FORM, unfit
+from ig_guardrail.types import EFFORTS
 
 OURS = "ig_guardrail"  # the field of what only this server knows
 OWN = ("policy", "strategy", "language", "conversation", "reasoning", "max_reasoning_tokens", "prompt_cache")
@@ -103,6 +104,13 @@ def truth_of(given: Mapping[str, Any], name: str, at: str = "") -> bool:
     if not isinstance(value, bool):
         raise unfit(f"'{name}' is neither true nor false", at + name)
     return value
+
+
+def effort_options(effort: object) -> dict[str, str]:
+    """The options of an effort of thinking, as it is asked for; none for what is no such effort."""
+    if effort == "none":
+        return {"reasoning": "off"}
+    return {"reasoning_effort": str(effort)} if effort in EFFORTS else {}
 
 
 NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty")

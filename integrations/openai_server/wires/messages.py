@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from langchain_core.messages import AIMessage
+
 from ig_guardrail.integrations.openai_server.answering import Question
 from ig_guardrail.integrations.openai_server.faults import Fault, unfit
 from ig_guardrail.integrations.openai_server.wires.fields import (
@@ -21,6 +23,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
 )
 from ig_guardrail.integrations.openai_server.wires.messages_turns import read_turns
 from ig_guardrail.integrations.openai_server.wires.tools import demand_function, listed
+from ig_guardrail.types import EFFORTS
 
 TOOL = ("type", "name", "description", "input_schema", "strict")  # what of a tool is read
 SAMPLING = ("max_tokens", "temperature", "top_p", "top_k")
@@ -77,7 +80,11 @@ def read_question(body: Mapping[str, Any]) -> MessagesAsked:
         options["stop"] = given["stop_sequences"]
     options |= _thinking(given.get("thinking"))
     options |= _form(given.get("output_config"))
+    effort = (given.get("output_config") or {}).get("effort")
+    options |= {"reasoning_effort": effort} if effort in EFFORTS else {}
     options |= _tools(given.get("tools"), given.get("tool_choice"))
+    if isinstance(turns[-1], AIMessage) and _has_form(given):
+        raise unfit("the last begins the answer, whose form is enforced from its first token", "messages")
     passed = (*passed, *_unread(given))
     named = take_names(own)
     question = Question(text_of(given, "model"), turns, {**options, **own}, **named)
@@ -106,7 +113,7 @@ def error_body(fault: Fault) -> dict[str, Any]:
 def _unread(given: Mapping[str, Any]) -> Iterator[str]:
     """Names of what stands in parts of a body that were read, and changes nothing."""
     config = given.get("output_config") or {}
-    if "effort" in config:
+    if config.get("effort") not in (None, *EFFORTS):
         yield "output_config.effort"
     yield from unread(config.get("format") or {}, ("type", "schema", "name"), "output_config.format")
     yield from unread(given.get("thinking") or {}, ("type", "budget_tokens", "display"), "thinking")
@@ -142,6 +149,12 @@ def _form(given: Any) -> dict[str, Any]:
     if not isinstance(form, Mapping) or form.get("type") != "json_schema" or not isinstance(form.get("schema"), dict):
         raise unfit("it is of type json_schema, and has a schema", "output_config.format")
     return {"response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": form["schema"]}}}
+
+
+def _has_form(given: Mapping[str, Any]) -> bool:
+    """Whether an answer is JSON, or may hold calls."""
+    barred = (given.get("tool_choice") or {}).get("type") == "none"
+    return bool((given.get("output_config") or {}).get("format")) or bool(given.get("tools") and not barred)
 
 
 def _tools(tools: Any, choice: Any) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     OURS,
     Fields,
     check_kinds,
+    effort_options,
     own_options,
     take_names,
     text_of,
@@ -18,6 +19,7 @@ from ig_guardrail.integrations.openai_server.wires.fields import (
     unread,
 )
 from ig_guardrail.integrations.openai_server.wires.tools import allowed_tools, demand_functions, unread_of_tools
+from ig_guardrail.types import EFFORTS
 
 LOGPROBS = "message.output_text.logprobs"
 SEALED = "reasoning.encrypted_content"  # what a caller keeps of a thought; here thoughts are shown, and stored
@@ -89,7 +91,7 @@ def read_response(body: Mapping[str, Any]) -> ResponseAsked:
     options: dict[str, Any] = {name: given[name] for name in SAMPLING if name in given}
     options |= {"response_format": format_} if format_ else {}
     options |= {"max_tokens": given["max_output_tokens"]} if "max_output_tokens" in given else {}
-    options |= {"reasoning": "off"} if thinking["effort"] == "none" else {}
+    options |= effort_options(thinking["effort"])
     options |= _tools(tools, choice) | {n: given[n] for n in ("parallel_tool_calls",) if n in given}
     options |= _logprobs(given)
     sealed = [f"include.{SEALED}"] if SEALED in given.get("include", ()) else []
@@ -194,13 +196,14 @@ def _told_text(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _reasoning(asked: Any) -> tuple[dict[str, Any], list[str]]:
-    """How thoughts are asked for, and what of that changes nothing: an effort other than none."""
+    """How thoughts are asked for, and what of that changes nothing: an effort that no model has."""
     if not isinstance(asked, Mapping) or set(asked) - {"effort", "summary", "generate_summary"}:
         raise unfit("there are `effort` and `summary`", "reasoning")
     effort, summary = asked.get("effort"), asked.get("summary") or asked.get("generate_summary")
     if not isinstance(effort, str | None) or summary not in (None, "auto", "concise", "detailed"):
         raise unfit("an effort is a text; a summary is 'auto', 'concise' or 'detailed'", "reasoning")
-    return {"effort": effort, "summary": summary}, ["reasoning.effort"] if effort not in (None, "none") else []
+    unknown = effort not in (None, "none", *EFFORTS)
+    return {"effort": effort, "summary": summary}, ["reasoning.effort"] if unknown else []
 
 
 def _logprobs(given: Mapping[str, Any]) -> dict[str, Any]:

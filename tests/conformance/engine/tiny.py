@@ -14,6 +14,8 @@ from transformers import (
     GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
+    LongcatFlashConfig,
+    LongcatFlashForCausalLM,
     MistralConfig,
     MistralForCausalLM,
     Phi3Config,
@@ -21,6 +23,8 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen3Config,
     Qwen3ForCausalLM,
+    YoutuConfig,
+    YoutuForCausalLM,
 )
 
 from ig_guardrail.engine.loading.weights import Weights
@@ -30,6 +34,14 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|open|>assistant\n{% endif %}"
 )
 WINDOW = 8  # tokens that a sliding layer sees
+_LATENT = {  # keys and values are kept small, and models compute with the weights that widen them
+    "num_key_value_heads": 4,
+    "q_lora_rank": 16,
+    "kv_lora_rank": 16,
+    "qk_rope_head_dim": 8,
+    "qk_nope_head_dim": 8,
+    "v_head_dim": 8,
+}
 ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "llama": (LlamaConfig, LlamaForCausalLM, {}),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, {"head_dim": 16}),
@@ -46,6 +58,21 @@ ARCHITECTURES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "mistral": (MistralConfig, MistralForCausalLM, {"sliding_window": WINDOW}),
     "phi3": (Phi3Config, Phi3ForCausalLM, {}),
     "granite": (GraniteConfig, GraniteForCausalLM, {}),
+    "longcat_flash": (
+        LongcatFlashConfig,
+        LongcatFlashForCausalLM,
+        {
+            "num_layers": 2,
+            "num_hidden_layers": 4,  # counts attention, of which each layer has two
+            "head_dim": 8,
+            "moe_topk": 2,
+            "n_routed_experts": 4,
+            "zero_expert_num": 2,
+            "expert_ffn_hidden_size": 16,
+            **_LATENT,
+        },
+    ),
+    "youtu": (YoutuConfig, YoutuForCausalLM, _LATENT),
 }
 MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("a", "n")]
 

@@ -12,6 +12,15 @@ import numpy as np
 from tests.unit.costs.artifacts import write
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "soup", "bread", "why", "how", "##s", "zog")
+PIECES = (
+    "<s>",
+    "<pad>",
+    "</s>",
+    "<unk>",
+    *(f"\N{LOWER ONE EIGHTH BLOCK}{word}" for word in WORDS[4:]),
+    "s",
+    "\N{LOWER ONE EIGHTH BLOCK}",
+)
 CONTEXT = 24
 SIZE = 8
 BUCKETS = 64
@@ -65,6 +74,43 @@ def bert_encoder(folder: Path, seed: int = 0) -> Path:
     write_tokenizer(folder)
     write_modules(folder)
     return folder
+
+
+def family_encoder(folder: Path, family: str, seed: int = 0, **more: Any) -> Path:
+    """A folder around a tiny model of a family that transformers knows, with pieces as SentencePiece cuts them."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    torch.manual_seed(seed)
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=len(PIECES),
+        hidden_size=SIZE,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=SIZE,
+        initializer_range=1.0,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+        **{"max_position_embeddings": CONTEXT, **more},
+    )
+    AutoModel.from_config(config).save_pretrained(folder)
+    write_pieces(folder)
+    write_modules(folder)
+    return folder
+
+
+def write_pieces(folder: Path) -> None:
+    """A tokenizer as XLM-RoBERTa's: a unigram model over words that begin with a mark."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.Unigram([(piece, -float(place)) for place, piece in enumerate(PIECES)], 3, False))
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 2)])
+    tokenizer.add_special_tokens(["<s>", "<pad>", "</s>", "<unk>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def write_modules(folder: Path, pooling: str = "pooling_mode_mean_tokens", last: str = "Normalize") -> None:

@@ -264,7 +264,7 @@ def test_a_head_of_another_size_is_refused(cost: EncoderCost, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("pooling", "last", "why"),
     [
-        ("pooling_mode_cls_token", "Normalize", "it pools by pooling_mode_cls_token, pooling_mode_mean_tokens"),
+        ("pooling_mode_cls_token", "Normalize", "it pools by cls, mean, and only means are read here"),
         ("pooling_mode_mean_tokens", "Dense", "its part 'Dense' is not known here"),
     ],
 )
@@ -276,6 +276,69 @@ def test_vectors_that_are_no_means_are_refused(tmp_path: Path, pooling: str, las
         (folder / "1_Pooling" / "config.json").write_text(json.dumps({**config, "pooling_mode_mean_tokens": True}))
     with pytest.raises(ModelError, match=why):
         open_encoder(str(folder), None, "here")
+
+
+POOLINGS = [
+    ({"embedding_dimension": 8, "pooling_mode": "mean", "include_prompt": True}, None),  # as newer releases write it
+    ({"pooling_mode": ["mean"]}, None),
+    ({"word_embedding_dimension": 8}, None),  # the mean, where nothing is said
+    ({"pooling_mode_mean_tokens": False}, None),
+    ({"pooling_mode": "mean", "pooling_mode_cls_token": True}, None),
+    ({"pooling_mode": "lasttoken"}, "it pools by lasttoken"),
+    ({"pooling_mode": ["mean", "max"]}, "it pools by max, mean"),
+    ({"pooling_mode_mean_sqrt_len_tokens": True}, "it pools by mean_sqrt_len"),
+    ({"pooling_mode": 3}, "it pools by 3"),
+]
+
+
+@pytest.mark.parametrize(("said", "why"), POOLINGS)
+def test_pooling_is_read_as_old_and_new_releases_write_it(tmp_path: Path, said: Any, why: str | None) -> None:
+    folder = encoders.onnx_encoder(tmp_path)
+    encoders.write_modules(folder)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(said))
+    if why is None:
+        assert open_encoder(str(folder), None, "here").size == encoders.SIZE
+    else:
+        with pytest.raises(ModelError, match=why):
+            open_encoder(str(folder), None, "here")
+
+
+FAMILIES: list[tuple[str, dict[str, Any]]] = [
+    ("xlm-roberta", {}),
+    ("mpnet", {}),
+    ("distilbert", {"dim": encoders.SIZE, "n_layers": 1, "n_heads": 2, "hidden_dim": encoders.SIZE}),
+    ("modernbert", {}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("family", "more"), FAMILIES)
+def test_other_families_are_read_as_transformers_reads_them(tmp_path: Path, family: str, more: Any) -> None:
+    import torch
+    from transformers import AutoModel
+
+    folder = encoders.family_encoder(tmp_path, family, **more)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    encoder = open_encoder(str(folder), None, "here")
+    ids = encoder.tokenizer.encode("good soups, bad zog").ids
+    with torch.inference_mode():
+        states = AutoModel.from_pretrained(folder)(torch.tensor([ids]), torch.ones(1, len(ids))).last_hidden_state
+    mean = states[0].numpy().mean(axis=0)
+    assert encoder.vectors(["good soups, bad zog"])[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["xlm-roberta", "mpnet"])  # they count positions from behind the padding piece's
+def test_an_encoder_that_reads_less_than_its_files_say_is_refused_until_they_say_so(
+    tmp_path: Path, family: str
+) -> None:
+    folder = encoders.family_encoder(tmp_path, family, seed=2, max_position_embeddings=22)
+    with pytest.raises(ModelError, match="it cannot read a text of 22 pieces: index ") as raised:
+        open_encoder(str(folder), None, "here")
+    assert "sentence_bert_config.json" in raised.value.fix
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 20}')
+    encoder = open_encoder(str(folder), None, "here")
+    assert len(encoder.vectors(["good " * 50])) == 1
 
 
 def damaged(folder: Path, file: str, content: bytes | None) -> Path:
@@ -293,6 +356,10 @@ def damaged(folder: Path, file: str, content: bytes | None) -> Path:
         ("tokenizer.json", b"{}", "its tokenizer.json cannot be read"),
         ("onnx/model.onnx", b"no graph", "ONNX Runtime cannot read its graph"),
         ("modules.json", b"{", "modules.json is not JSON"),
+        ("modules.json", b'{"0": "Transformer"}', "modules.json is no list of parts"),
+        ("modules.json", b'["Transformer"]', "modules.json is no list of parts"),
+        ("sentence_bert_config.json", b"[]", "sentence_bert_config.json is no JSON object"),
+        ("config.json", b"3", "config.json is no JSON object"),
     ],
 )
 def test_a_damaged_folder_is_refused_in_one_message(tmp_path: Path, file: str, content: bytes | None, why: str) -> None:
@@ -306,6 +373,19 @@ def test_a_graph_that_asks_for_more_is_refused(tmp_path: Path) -> None:
     folder = encoders.onnx_encoder(tmp_path, inputs=("input_ids", "attention_mask", "pixels"))
     with pytest.raises(ModelError, match="its graph does not lead from input_ids"):
         open_encoder(str(folder), None, "here")
+
+
+def test_a_graph_whose_weights_are_in_another_file_is_refused_wherever_that_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnx
+
+    graph = encoders.onnx_encoder(tmp_path, seed=8) / "onnx" / "model.onnx"
+    onnx.save_model(onnx.load(graph), graph, save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    monkeypatch.chdir(graph.parent)  # ONNX Runtime would find it there
+    with pytest.raises(ModelError, match="its graph has weights in another file") as raised:
+        open_encoder(str(tmp_path), None, "here")
+    assert "save it in one file" in raised.value.fix
 
 
 def test_weights_that_lack_a_part_are_refused(tmp_path: Path) -> None:

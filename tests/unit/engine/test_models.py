@@ -13,10 +13,11 @@ from typing import Any
 
 import huggingface_hub
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from ig_guardrail.engine.loading import embedded
 from ig_guardrail.engine.loading.loaded import Registry
-from ig_guardrail.engine.loading.models import load_engine, load_weights
+from ig_guardrail.engine.loading.models import HUB_EXTRAS, HUB_FILES, load_engine, load_weights
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Draw, Message, Sampling
@@ -93,7 +94,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"has no config.json[\s\S]*config.json, a tokenizer and safetensors"):
+    with pytest.raises(ModelError, match=r"has no config.json[\s\S]*a tokenizer and safetensors[\s\S]*GGUF files"):
         load_engine(str(tmp_path), device="cpu")
 
 
@@ -110,6 +111,19 @@ def test_a_hub_name_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(ModelError, match=r"cannot be had: no such repository[\s\S]*use model 'embedded'"):
         load_engine("someone/nothing", device="cpu")
+
+
+def test_of_the_hub_s_folders_further_templates_alone_are_fetched() -> None:
+    templates = ["chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+    others = ["original/params.json", "onnx/config.json", "adapter/a.safetensors", "consolidated.safetensors"]
+    fetched = filter_repo_objects([*templates, *others], allow_patterns=HUB_FILES, ignore_patterns=HUB_EXTRAS)
+    assert list(fetched) == templates
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/tree/main", "/resolve/main/model.safetensors"])
+def test_an_address_of_the_hub_is_told_by_its_name(rest: str) -> None:
+    with pytest.raises(ModelError, match=r"name it 'Qwen/Qwen3-0\.6B'"):
+        load_engine(f"https://huggingface.co/Qwen/Qwen3-0.6B{rest}", device="cpu")
 
 
 def test_devices_and_dtypes_that_do_not_exist_are_refused(folder: Path) -> None:

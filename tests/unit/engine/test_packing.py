@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ig_guardrail.engine.loading import packing
-from ig_guardrail.engine.loading.packing import PackedLinear, Packer, Widths, pack
+from ig_guardrail.engine.loading.packing import PackedLinear, Packer, Share, Widths, pack
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
@@ -78,6 +78,17 @@ def test_what_is_too_wide_or_too_narrow_for_equal_bits_is_read_in_parts() -> Non
             assert torch.allclose(out.float(), layer(inputs[:rows]).float(), atol=0.02, rtol=0.02)
             assert read == widths
         assert packed(inputs[:0]).shape == (0, 1, 160)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_packed_layer_tells_its_weights_to_models_that_read_them(bias: bool) -> None:
+    layers = [linear(outputs=outputs, bias=bias) for outputs in (160, 32)]
+    whole = Packer().joined_or_none(layers)
+    if whole is None:
+        pytest.skip("this build of torch cannot pack, or not as one")
+    for layer, share in zip(layers, (Share(whole, 0, 160), Share(whole, 160, 32)), strict=True):
+        assert torch.equal(share.weight, layer.weight)
+        assert share.bias is None if layer.bias is None else torch.equal(share.bias, layer.bias)  # type: ignore[arg-type]
 
 
 def test_other_layers_are_left_alone() -> None:

@@ -106,6 +106,16 @@ def test_an_engine_runs_on_quantised_weights() -> None:
     engine.shutdown()
 
 
+@pytest.mark.parametrize("architecture", ["longcat_flash", "youtu"])
+def test_models_that_compute_with_weights_themselves_are_told_what_these_stand_for(architecture: str) -> None:
+    weights = tiny_weights(architecture=architecture)
+    quantize(weights.model)
+    engine = TransformersEngine(weights)
+    root = engine.open(engine.encode(TURNS), Sampling(temperature=1.0)).result()
+    assert engine.extend([Draw(root, 2)], 4).result()
+    engine.shutdown()
+
+
 def test_a_folder_is_loaded_quantised_and_says_so(tmp_path: Path) -> None:
     weights = tiny_weights(hidden_size=64, intermediate_size=96)
     weights.model.save_pretrained(tmp_path)

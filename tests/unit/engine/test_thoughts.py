@@ -16,7 +16,7 @@ from ig_guardrail.engine.text.thoughts import ThoughtFormat, thought_format_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.text.calls import ResponseFormat
-from ig_guardrail.types import AssistantMessage, Draw, Message, Node, Sampling
+from ig_guardrail.types import AssistantMessage, Draw, Message, Node, Sampling, Thinking
 from tests.conformance.engine.tiny import tiny_weights
 from tests.faults.templates import MODELS
 from tests.unit.engine.thinking import thinking_tokenizer
@@ -54,12 +54,31 @@ def test_a_format_says_what_is_to_be_known_of_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("shape", "efforts", "off", "on"),
+    [
+        ("worded", ["low", "medium", "high"], None, {}),
+        ("levelled", ["low", "medium", "xhigh"], None, {}),
+        ("silent", ["high"], {"reasoning_effort": "none"}, {"reasoning_effort": "high"}),
+        ("twofold", ["high", "max"], {}, {"thinking": True}),
+        ("single", ["high"], None, {}),
+        ("unasked", ["low", "high"], {}, {"reasoning_effort": "high"}),
+        ("switched", [], {"enable_thinking": False}, {}),
+    ],
+)
+def test_a_template_shows_which_efforts_it_takes(shape: str, efforts: list[str], off: object, on: object) -> None:
+    found = thought_format_of(thinking_tokenizer(shape))
+    assert found is not None
+    assert (list(found.efforts), found.off, found.on) == (efforts, off, on)
+    assert str(found).endswith(f", efforts {', '.join(efforts)}") == bool(efforts)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_tags_of_other_things_are_no_thoughts(name: str) -> None:
     assert thought_format_of(MODELS[name].tokenizer()) is None
 
 
-def prompt(shape: str, *turns: Message, thinking: bool | None = None) -> tuple[str, bool]:
+def prompt(shape: str, *turns: Message, thinking: Thinking = None) -> tuple[str, bool]:
     chat = chat_of(thinking_tokenizer(shape))
     made = chat.encode(turns, thinking)
     return chat.tokenizer.decode(made.ids), made.opened
@@ -76,6 +95,19 @@ def test_a_prompt_is_as_the_switch_says() -> None:
     for shape in ("opened", "kept", "channels"):
         with pytest.raises(RequestError, match="no switch that turns thinking off"):
             prompt(shape, *ASKED, thinking=False)
+
+
+def test_a_prompt_has_the_effort_that_is_asked_for() -> None:
+    assert "Reasoning: medium" in prompt("worded", *ASKED)[0]
+    assert "Reasoning: high" in prompt("worded", *ASKED, thinking="high")[0]
+    assert prompt("levelled", *ASKED, thinking="medium") == prompt("levelled", *ASKED)
+    assert "Reasoning: none" in prompt("silent", *ASKED, thinking=False)[0]
+    assert "Reasoning: high" in prompt("silent", *ASKED, thinking=True)[0]
+    assert "system\nmax" in prompt("twofold", *ASKED, thinking="max")[0]
+    assert prompt("twofold", *ASKED, thinking="max")[1]
+    for shape, effort in (("worded", "max"), ("levelled", "high"), ("switched", "low"), ("none", "low")):
+        with pytest.raises(RequestError, match=f"takes no effort '{effort}'"):
+            prompt(shape, *ASKED, thinking=effort)
 
 
 def test_a_model_that_thinks_can_be_led_to_answer_at_once() -> None:

@@ -273,3 +273,13 @@ def _tensors() -> int:
     """Tensors that Python knows of and that hold a cache or hidden states (three dimensions or more)."""
     gc.collect()
     return sum(issubclass(type(thing), torch.Tensor) and thing.dim() >= 3 for thing in gc.get_objects())
+
+
+def test_layers_are_those_that_there_are() -> None:
+    """Where a layer attends twice, the model's config counts both times."""
+    engine = TransformersEngine(tiny_weights(architecture="longcat_flash"))
+    node = chain(engine, root_of(engine, (engine.info.layers,)), 3)
+    assert (engine.info.layers, node.hidden[2].shape) == (2, (3, 32))
+    with pytest.raises(RequestError, match="the model has 2 layers"):
+        root_of(engine, (3,))
+    engine.shutdown()

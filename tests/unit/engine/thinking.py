@@ -53,7 +53,36 @@ SPOKEN = (  # the tags are spoken of in the system text, and that is all
     "{% for m in messages %}" + _TURN + "{{ m.content }}<|shut|>{% endfor %}"
     "{% if add_generation_prompt %}<|open|>assistant\n{% endif %}"
 )
+_EFFORT = "<|open|>system\nReasoning: {{ reasoning_effort }}<|shut|>"
+WORDED = (  # how much to think is said to the model, in whatever word the template is told
+    "{% if reasoning_effort is not defined %}{% set reasoning_effort = 'medium' %}{% endif %}" + _EFFORT + KEPT
+)
+LEVELLED = (  # some words are known, one of which is the usual one and changes nothing, and all others refused
+    "{% set level = thinking_effort | default('medium') %}"
+    "{% if level not in ('low', 'medium', 'xhigh') %}{{ raise_exception('no such effort') }}{% endif %}"
+    "{% if level != 'medium' %}<|open|>system\n{{ level }}<|shut|>{% endif %}" + KEPT
+)
+SILENT = (  # no thought unless an effort is asked for, of which "none" is one, and all others refused
+    "{% set reasoning_effort = reasoning_effort | default('none') %}"
+    "{% if reasoning_effort not in ('none', 'high') %}{{ raise_exception('no such effort') }}{% endif %}"
+    + _EFFORT
+    + KEPT
+)
+TWOFOLD = (  # an effort counts only where the template is told to think, too
+    "{% if thinking and reasoning_effort in ('high', 'max') %}<|open|>system\n{{ reasoning_effort }}<|shut|>{% endif %}"
+    + ASKED
+)
+SINGLE = (  # one word alone is another effort than the usual one
+    "{% set reasoning_effort = 'high' if reasoning_effort == 'high' else 'max' %}" + _EFFORT + KEPT
+)
+UNASKED = ASKED.replace("if thinking", "if reasoning_effort in ('low', 'high')")  # an effort is what asks for a thought
 TEMPLATES: Mapping[str, str] = {
+    "single": SINGLE,
+    "unasked": UNASKED,
+    "worded": WORDED,
+    "levelled": LEVELLED,
+    "silent": SILENT,
+    "twofold": TWOFOLD,
     "switched": SWITCHED,
     "opened": OPENED,
     "kept": KEPT,

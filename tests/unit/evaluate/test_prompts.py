@@ -149,6 +149,17 @@ def test_lines_in_other_languages_are_rows_of_both_labels_that_nothing_learns_fr
     assert {row.split for row in rows} == {"test"}
 
 
+def test_parallel_lines_say_the_same_in_four_languages_and_nothing_learns_from_them() -> None:
+    rows = read_rows([SETS / "parallel.jsonl"]).rows
+    assert Counter((row.source, row.label) for row in rows) == {
+        (f"{language}, parallel {kind}", label): count
+        for language in ("English", "German", "French", "Spanish")
+        for kind, label, count in (("lines", "harmful", 30), ("lines", "safe", 30), ("sensitive lines", "safe", 10))
+    }
+    assert {row.split for row in rows} == {"test"}
+    assert len({row.text for row in rows}) == len(rows)
+
+
 def test_everyday_answers_are_rows_that_heads_learn_what_is_harmless_from() -> None:
     rows = read_rows([SETS / "everyday.jsonl"]).rows
     assert len({row.prompt for row in rows}) == len(rows) == len(read_prompts(SETS / "everyday.jsonl")) >= 90

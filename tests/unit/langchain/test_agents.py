@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,14 +10,17 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.prebuilt import create_react_agent
 from langgraph.store.memory import InMemoryStore
+from pydantic import BaseModel
 
 from ig_guardrail.assembly import guard
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
+from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.text.calls import OPEN, format_call
+from ig_guardrail.text.calls import GIVE_IT, GO_ON, OPEN, format_call
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import Obliging, obliging_guardrail
 
@@ -39,6 +43,12 @@ def read_file(name: str) -> str:
 def delete_file(name: str) -> str:
     """Delete a file."""
     raise AssertionError("nothing may be deleted")
+
+
+class Joke(BaseModel):
+    """A joke."""
+
+    text: str
 
 
 READ, DELETE = format_call("read_file", {"name": "a"}), format_call("delete_file", {"name": "a"})
@@ -65,6 +75,41 @@ def test_an_agent_calls_a_tool_and_answers() -> None:
 async def test_the_same_when_awaited() -> None:
     messages = (await agent().ainvoke(ask("Read it.")))["messages"]
     assert [type(message) for message in messages] == [HumanMessage, AIMessage, ToolMessage, AIMessage]
+
+
+BLUE = {"text": "A blue one."}
+
+
+@pytest.mark.parametrize(
+    ("method", "said"), [("json_schema", json.dumps(BLUE)), ("function_calling", format_call("Joke", BLUE))]
+)
+def test_what_the_assistant_said_last_is_given_in_a_form(method: Any, said: str) -> None:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({GIVE_IT: said}), seed=7).with_structured_output(
+        Joke, method=method
+    )
+    asked = [HumanMessage("A joke."), AIMessage("A blue one.")]
+    assert model.invoke(asked) == Joke(**BLUE)
+    with pytest.raises(RequestError, match="ends with a beginning of the answer"):
+        model.invoke(asked[1:])
+
+
+def test_an_agent_goes_on_from_what_another_said_last() -> None:
+    model = ChatIGGuardrail(guardrail=obliging_guardrail({GO_ON: READ, **SAYS}), seed=7)
+    handed_on = [HumanMessage("Read it."), AIMessage("My colleague will do that.", name="first")]
+    assert [type(one) for one in create_agent(model, [read_file]).invoke({"messages": handed_on})["messages"][2:]] == [
+        AIMessage,
+        ToolMessage,
+        AIMessage,
+    ]
+
+
+def test_the_prebuilt_agent_gives_a_value_of_a_schema() -> None:
+    says = {**SAYS, GIVE_IT: json.dumps(BLUE)}
+    agent = create_react_agent(
+        ChatIGGuardrail(guardrail=obliging_guardrail(says), seed=7), [read_file], response_format=Joke
+    )
+    told = agent.invoke(ask("Read it."))
+    assert (told["messages"][-1].content, told["structured_response"]) == (CALM, Joke(**BLUE))
 
 
 @pytest.mark.slow

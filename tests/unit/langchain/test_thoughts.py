@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.golden.conversations import CALM, POLITE, compiled
 FREE = ThoughtFormat("<think>", "</think>", key="reasoning_content", off={"enable_thinking": False}, on={})
 OPENED = ThoughtFormat("<think>", "</think>", ends="opened", on={})
 MIND = "The user asks about the sky, so waves of light matter here, I think."
+EFFORTS = replace(FREE, efforts={word: {"reasoning_effort": word} for word in ("low", "high")})
 RUDE_MIND = "What a blockhead this user is, but I will be nice to him anyway today."
 
 
@@ -33,7 +35,7 @@ def written(mind: str, answer: str, shape: ThoughtFormat = FREE) -> str:
 
 
 def rail(
-    told: str | Mapping[tuple[int, int], str | Sequence[str]], shape: ThoughtFormat = FREE, policy: str = POLITE
+    told: str | Mapping[tuple[int, int], str | Sequence[str]], shape: ThoughtFormat | None = FREE, policy: str = POLITE
 ) -> Guardrail:
     answers = {(0, 0): told} if isinstance(told, str) else told
     return guard(ScriptedEngine(Continuations(answers, thoughts=shape)), compiled(policy), ledger=MemoryLedger())
@@ -167,6 +169,22 @@ def test_a_limit_ends_a_thought() -> None:
         message = model.invoke("Why?")
         assert (thought(message), message.text) == ("a b", "So it is.")
         assert receipt(message)["sampling"]["max_reasoning_tokens"] == 2
+
+
+def test_an_effort_is_told_where_the_template_takes_it() -> None:
+    model = chat(written(MIND, CALM), EFFORTS, reasoning_effort="low")
+    assert receipt(model.invoke("Why?"))["sampling"]["reasoning_effort"] == "low"
+    hidden = model.invoke("Why?", reasoning="hide", reasoning_effort="high")
+    assert (hidden.content, receipt(hidden)["sampling"]["reasoning_effort"]) == (CALM, "high")
+    assert "reasoning_effort" not in receipt(chat(CALM).invoke("Why?"))["sampling"]
+    for said, shape in ((written(MIND, CALM), FREE), (CALM, None)):
+        with pytest.raises(RequestError, match="the model's chat template takes no effort 'low'"):
+            chat(rail(said, shape), reasoning_effort="low").invoke("Why?")
+    with pytest.raises(RequestError, match="use one of low, high"):
+        model.invoke("Why?", reasoning_effort="medium")
+    for wrong in ({"reasoning_effort": "most"}, {"reasoning_effort": "none"}, {"reasoning": "off"}):
+        with pytest.raises(RequestError, match="reasoning_effort is "):
+            model.invoke("Why?", **wrong)
 
 
 @pytest.mark.parametrize("shape", [FREE, OPENED])

@@ -21,7 +21,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.ledger import MemoryLedger
 from ig_guardrail.text.calls import format_call
 from tests.golden.conversations import CALM, LATE, POLITE, RUDE, compiled, scripted_guardrail
-from tests.unit.langchain.test_thoughts import MIND, rail, written
+from tests.unit.langchain.test_thoughts import EFFORTS, MIND, rail, written
 from tests.unit.server.asgi import toy_rail
 from tests.unit.server.serving import MODEL, client, http, running, server_of
 
@@ -85,6 +85,7 @@ def scripts() -> dict[str, Guardrail]:
     made["small"] = scripted_guardrail({(0, 0): CALM}, context=16)
     made["toy"] = toy_rail()
     made["thinks"] = rail(written(MIND, CALM))
+    made["effort"] = rail(written(MIND, CALM), EFFORTS)
     for name, said in {"booked": CODE, "booked-late": f"{CODE} {LATE}", "booked-call": f"{CODE} {READ}"}.items():
         made[name] = guard(ScriptedEngine(Continuations({(0, 0): said})), compiled(SHARED), ledger=MemoryLedger())
     return made
@@ -265,6 +266,26 @@ def test_thoughts_stand_beside_the_answer(socket: str) -> None:
     assert not hasattr(ask(socket, "thinks", reasoning_effort="none").choices[0].message, "reasoning_content")
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked", "given"),
+    [
+        ("effort", {"reasoning_effort": "low"}, "low"),
+        ("effort", {"reasoning_effort": "medium"}, None),
+        ("thinks", {"reasoning_effort": "low"}, None),
+        ("calm", {"reasoning_effort": "low"}, None),
+        ("effort", {"reasoning_effort": "low", "ig_guardrail": {"reasoning": "off"}}, None),
+    ],
+)
+def test_an_effort_is_told_where_the_template_takes_it(
+    socket: str, policy: str, asked: dict[str, Any], given: str | None
+) -> None:
+    with http(socket) as plain:
+        answer = plain.post("/v1/chat/completions", json={**ASK, "model": f"{MODEL}:{policy}", **asked})
+    assert answer.json()["choices"][0]["message"]["content"] == CALM
+    assert answer.json()["ig_guardrail"]["sampling"].get("reasoning_effort") == given
+    assert answer.headers.get("x-ig-guardrail-ignored") == (None if given else "reasoning_effort")
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_prompt_that_is_too_long(socket: str, stream: bool) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
@@ -412,7 +433,7 @@ def test_what_messages_carry_beside_is_told(socket: str) -> None:
     with http(socket) as plain:
         answer = plain.post("/v1/chat/completions", json=asked)
     told = answer.headers["x-ig-guardrail-ignored"]
-    assert told == "reasoning_effort, messages.name, messages.content.cache_control"
+    assert told == "messages.name, messages.content.cache_control, reasoning_effort"
     with http(socket) as plain:
         streamed = {**ASK, "stream": True, "stream_options": {"include_obfuscation": True}}
         hidden = plain.post("/v1/chat/completions", json=streamed)

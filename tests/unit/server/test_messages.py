@@ -16,7 +16,7 @@ from ig_guardrail.engine.scripted.script import Continuations
 from ig_guardrail.errors import EngineError
 from ig_guardrail.ledger import MemoryLedger
 from tests.golden.conversations import CALM, KIND, LATE, RUDE, compiled, scripted_guardrail
-from tests.unit.langchain.test_thoughts import MIND, rail, written
+from tests.unit.langchain.test_thoughts import EFFORTS, MIND, rail, written
 from tests.unit.server.serving import MODEL, http, running, server_of
 from tests.unit.server.test_chat_details import CODE, PAY, READ, SHARED
 
@@ -44,6 +44,7 @@ def socket() -> Iterator[str]:
         fault = Incidents(faults={("extend", call): EngineError("the weights caught fire")})
         guardrails[name] = scripted_guardrail({(0, 0): CALM}, incidents=fault)
     guardrails["thinks"] = rail(written(MIND, CALM))
+    guardrails["effort"] = rail(written(MIND, CALM), EFFORTS)
     for name, said in {"booked": f"{CODE} {READ}", "booked-late": f"{CODE} {LATE}"}.items():
         engine = ScriptedEngine(Continuations({(0, 0): said}))
         guardrails[name] = guard(engine, compiled(SHARED), ledger=MemoryLedger())
@@ -220,6 +221,20 @@ def test_a_thought_that_is_given_back_is_read(socket: str) -> None:
         ({"tools": [{"name": "f", "input_schema": {"enum": []}}]}, "tools: "),
         ({"output_config": {"format": {"type": "json_schema", "schema": {"enum": []}}}}, "output_config.format: "),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format: "),
+        (
+            {
+                "messages": [*ASK["messages"], {"role": "assistant", "content": "{"}],
+                "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+            },
+            "messages: the last begins the answer, whose form is enforced",
+        ),
+        (
+            {
+                "messages": [*ASK["messages"], {"role": "assistant", "content": "Let"}],
+                "tools": [{"name": "pay", "input_schema": {"type": "object"}}],
+            },
+            "messages: the last begins the answer, whose form is enforced",
+        ),
         ({"mcp_servers": []}, "mcp_servers: "),
         ({"temprature": 1}, "temprature: unknown"),
         ({"ig_guardrail": {"refusal_style": "text"}}, "ig_guardrail: "),
@@ -269,6 +284,13 @@ def test_what_is_passed_over_is_told(socket: str) -> None:
         "output_config.effort",
         "thinking",
     }
+
+
+def test_an_effort_is_told_where_the_template_takes_it(socket: str) -> None:
+    for effort, given in (("low", "low"), ("max", None), ("most", None)):
+        told = post(socket, "effort", output_config={"effort": effort})
+        assert told.json()["ig_guardrail"]["sampling"].get("reasoning_effort") == given
+        assert told.headers.get("x-ig-guardrail-ignored") == (None if given else "output_config.effort")
 
 
 def test_a_key_is_asked_for_in_anthropics_form(tmp_path: Path) -> None:

@@ -303,7 +303,7 @@ def test_fields_are_honoured_told_or_refused(socket: str) -> None:
     with http(socket, headers={"authorization": "a"}) as plain:
         answer = plain.post("/v1/responses", json={"model": MODEL, "input": asked, **ignored, **sealed})
     assert answer.headers["x-ig-guardrail-ignored"] == (
-        "include.reasoning.encrypted_content, reasoning.effort, text.verbosity, truncation, user, input.phase"
+        "include.reasoning.encrypted_content, text.verbosity, truncation, user, reasoning.effort, input.phase"
     )
 
 

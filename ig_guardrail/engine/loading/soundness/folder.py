@@ -146,7 +146,8 @@ class ModelFolder:
                 "look for a copy in safetensors; if you trust the file, load it by `transformers` and save it again",
             )
         needs = "a model is a folder with config.json, a tokenizer and safetensors weights"
-        return self._refused(f"its folder has no {name}", needs, f"check {self.path}, or {_AGAIN}")
+        fix = f"check {self.path}, or {_AGAIN}; where its makers give GGUF files, download one and name that file"
+        return self._refused(f"its folder has no {name}", needs, fix)
 
     def _refused(self, what: str, why: str, fix: str) -> ModelError:
         return ModelError(what, where=self.where, why=why, fix=fix)

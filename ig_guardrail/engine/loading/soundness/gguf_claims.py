@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ig_guardrail.engine.text.endings import end_of_turn
 from ig_guardrail.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,6 +22,14 @@ _ORIGINAL = 8192  # tokens; this and the next are the same in all files that hav
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": _ORIGINAL}
 _ELSEWHERE = "use the model's safetensors folder, or engine 'llama.cpp' (extra `llama`), which runs the file as it is"
 _CLOSE = 1e-3
+_ENDS = ("eos", "eot", "eom")  # of a text, a turn, and a message that a tool answers
+_SPELLED_ENDS = {
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "<eos>",
+    "</s>",
+}  # as files leave it to their readers
 
 
 class Claims:
@@ -40,6 +49,18 @@ class Claims:
                 "only whole files are unpacked",
                 "join the parts by llama.cpp's `llama-gguf-split --merge`, or run the first by engine 'llama.cpp'",
             )
+
+    def ends(self, tokenizer: Any) -> list[int]:
+        """The tokens that end an answer: as the file names and spells them, and as its chat template closes a turn.
+
+        `transformers` reads one of them, and an answer that ends by another would run on.
+        """
+        named = [self._field(f"tokenizer.ggml.{kind}_token_id") for kind in _ENDS]
+        added = tokenizer.added_tokens_decoder.items()
+        spelled = [token for token, entry in added if entry.special and entry.content in _SPELLED_ENDS]
+        found = {*named, *spelled, end_of_turn(tokenizer)}
+        size = len(self._reader.fields["tokenizer.ggml.tokens"].data)
+        return sorted(token for token in found if isinstance(token, int) and 0 <= token < size)
 
     def set_positions(self, config: Any) -> None:
         """Have a `transformers` config read positions as the file says. Raises ModelError where it cannot say so."""
