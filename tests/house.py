@@ -18,26 +18,45 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("engine", "policy", "costs", "search", "drive", "learn")
+LONGEST = 300  # lines that are not blank, beyond which a joined module is no easier to read
+FEW = 2  # functions of a file that a prompt passes: mostly a question that has a short answer
+REGISTRIES = ("registry", "catalog", "subjects")  # names of modules that list what plugs in: one file and one line each
+LATER = (  # what came after the goals were set, on 2026-11-29
+    *("workbench", "integrations.openai_server", "integrations.ray_serve", "schemas", "audit", "rollout", "database"),
+    *("engine.openai_compatible", "engine.vllm", "engine.llama_cpp", "engine.compiled"),
+)
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One measure of the house and its goal; what: which modules, folders or names stand behind the count."""
+    """One measure of the house and its goal.
+
+    why   what a count that misses its goal is made of
+    what  which modules, folders or names stand behind the count
+    """
 
     title: str
     value: int
     goal: int | None
+    why: str = ""
     what: tuple[str, ...] = ()
+
+    @property
+    def missed(self) -> bool:
+        return self.goal is not None and self.value > self.goal
 
 
 def main(arguments: list[str]) -> int:
     figures = measure()
     if "--json" in arguments:
-        print(json.dumps([{"title": one.title, "value": one.value, "goal": one.goal} for one in figures], indent=1))
+        told = [{"title": one.title, "value": one.value, "goal": one.goal, "why": one.why} for one in figures]
+        print(json.dumps(told, indent=1))
     else:
         for one in figures:
-            goal = "" if one.goal is None else f"goal <= {one.goal}: {'met' if one.value <= one.goal else 'MISSED'}"
+            goal = "" if one.goal is None else f"goal <= {one.goal}: {'MISSED' if one.missed else 'met'}"
             print(f"{one.value:7}  {one.title}  {goal}")
+            if one.why:
+                print(f"         {one.why}")
             if "--names" in arguments:
                 print("         " + ", ".join(one.what))
     return 0
@@ -46,20 +65,102 @@ def main(arguments: list[str]) -> int:
 def measure() -> list[Figure]:
     """Every figure. Opens the embedded model, for the way of a prompt."""
     modules = read_modules()
-    lonely = [name for name, users in importers(modules).items() if len(users) == 1 and name.split(".")[1] in ROOMS]
+    sizes = {name: _lines(path) for name, path in modules.items()}
+    lonely = {
+        name: next(iter(users))
+        for name, users in importers(modules).items()
+        if len(users) == 1 and name.split(".")[1] in ROOMS
+    }
     folders = Counter(path.parent.relative_to(ROOT).as_posix() for path in modules.values() if path.stem != "__init__")
     full = [f"{folder} {count}" for folder, count in folders.most_common() if count > 16]
     doubled = names_with_two_meanings(modules)
-    files, functions = way_of_a_prompt()
+    files = way_of_a_prompt()
+    title = "files that a prompt passes from `ChatIGGuardrail._stream` to the chunk"
     return [
-        Figure("files that a prompt passes from `ChatIGGuardrail._stream` to the chunk", len(files), 20, tuple(files)),
-        Figure("functions on that way", functions, None),
-        Figure("modules of six rooms with exactly one importer", len(lonely), 20, tuple(lonely)),
-        Figure("files in the fullest folder", folders.most_common(1)[0][1], 16, tuple(full)),
-        Figure("public names with two meanings across rooms", len(doubled), 0, tuple(doubled)),
+        Figure(title, len(files), 20, why_so_many_files(files, sizes, 20), tuple(sorted(files))),
+        Figure("functions on that way", files.total(), None),
+        Figure(
+            "modules of six rooms with exactly one importer",
+            len(lonely),
+            20,
+            why_so_lonely(lonely, modules, sizes),
+            tuple(lonely),
+        ),
+        Figure("files in the fullest folder", folders.most_common(1)[0][1], 16, what=tuple(full)),
+        Figure("public names with two meanings across rooms", len(doubled), 0, what=tuple(doubled)),
         Figure("modules", len(modules), None),
-        Figure("lines of the package that are not blank", sum(map(_lines, modules.values())), 25_000),
+        Figure("lines of the package that are not blank", sum(sizes.values()), 25_000, why_so_many_lines(sizes)),
     ]
+
+
+def why_so_many_files(files: Mapping[str, int], sizes: Mapping[str, int], goal: int) -> str:
+    """Whose files a prompt passes, and how long they would be if they were as few as the goal says.
+
+    files: of each, how many functions a prompt passes
+    """
+    names = [_module_of(file) for file in files]
+    rooms = Counter(_room_of(name) for name in names)
+    lines = [sizes[name] for name in names]
+    return (
+        f"{_listed(rooms)}. {sum(count <= FEW for count in files.values())} of them are passed in {FEW} functions at "
+        f"most. They have {sum(lines):,} lines, {sum(lines) // len(lines)} each; {goal} files would have "
+        f"{sum(lines) // goal} each, and the longest module of all has {max(sizes.values())}"
+    )
+
+
+def why_so_lonely(lonely: Mapping[str, str], modules: Mapping[str, Path], sizes: Mapping[str, int]) -> str:
+    """Why modules stand beside the one that imports them, by what their importers are."""
+    kinds = Counter(_why_apart(name, user, modules, sizes) for name, user in lonely.items())
+    return _listed(kinds)
+
+
+def _why_apart(name: str, user: str, modules: Mapping[str, Path], sizes: Mapping[str, int]) -> str:
+    if user.split(".")[-1] in REGISTRIES:
+        return "plug in by one line of a registry"
+    if user.split(".")[1] == "cli":
+        return "are the work of one command"
+    if _is_late(name, modules[user]):
+        return "are imported late, with heavy packages"
+    if sizes[name] + sizes[user] > LONGEST:
+        return f"would make a module of over {LONGEST} lines with their importer"
+    return "hold an idea of their own"
+
+
+def _is_late(name: str, user: Path) -> bool:
+    """Whether a module is imported within functions alone."""
+    top = ast.parse(user.read_text()).body
+    return name not in {one for node in top if isinstance(node, ast.ImportFrom) for one in _named(node)}
+
+
+def why_so_many_lines(sizes: Mapping[str, int]) -> str:
+    """How the lines divide between what was there when the goal was set and what came later, and over the rooms."""
+    later: Counter[str] = Counter()
+    before: Counter[str] = Counter()
+    for name, lines in sizes.items():
+        own = name.removeprefix("ig_guardrail.")
+        room = next((one for one in LATER if own == one or own.startswith(f"{one}.")), None)
+        (later if room else before)[room or _room_of(name)] += lines
+    return (
+        f"{sum(later.values()):,} are of rooms that came after the goal was set ({_listed(later)}); of the others "
+        f"{_listed(Counter(dict(before.most_common(10))))}, and {len(before) - 10} more"
+    )
+
+
+def _room_of(name: str) -> str:
+    """The room of a module: a folder of the package, and of `integrations`; the package's own files are one."""
+    parts = name.split(".")[1:]
+    if parts[:1] == ["integrations"]:
+        return ".".join(parts[:2])
+    return parts[0] if len(parts) > 1 else "single files"
+
+
+def _module_of(file: str) -> str:
+    name = file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+    return name if name.startswith("ig_guardrail") else f"ig_guardrail.{name}"
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
 
 def _lines(path: Path) -> int:
@@ -89,11 +190,17 @@ def importers(modules: Mapping[str, Path]) -> Mapping[str, set[str]]:
 
 def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            yield from _named(node)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
+
+
+def _named(node: ast.ImportFrom) -> Iterator[str]:
+    """What an import may mean: the module that it names, and those in it."""
+    if node.module:
+        yield node.module
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def names_with_two_meanings(modules: Mapping[str, Path]) -> list[str]:
@@ -109,8 +216,9 @@ def names_with_two_meanings(modules: Mapping[str, Path]) -> list[str]:
     return [f"{one} ({', '.join(sorted(rooms))})" for one, rooms in sorted(doubled.items())]
 
 
-def way_of_a_prompt() -> tuple[list[str], int]:
-    """The files of the package that run, on the caller's thread, for the second prompt of a chat model; functions."""
+def way_of_a_prompt() -> Counter[str]:
+    """The files of the package that run, on the caller's thread, for the second prompt of a chat model: how many of
+    their functions do."""
     from ig_guardrail import ChatIGGuardrail
 
     model = ChatIGGuardrail(model="embedded", policy="default", max_tokens=20, seed=1)
@@ -127,8 +235,7 @@ def way_of_a_prompt() -> tuple[list[str], int]:
         list(model.stream("Name a kind of coffee."))
     finally:
         sys.setprofile(None)
-    on_the_way = {place for place in seen if not place[1].split(".")[-1].startswith("<")}
-    return sorted({file for file, _ in on_the_way}), len(on_the_way)
+    return Counter(file for file, function in seen if not function.split(".")[-1].startswith("<"))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,6 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "vllm.md": {"vllm": on_vllm},
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
-    ROOT / "docs" / "architecture.md": {"layers": layers},
-    ROOT / "CONTRIBUTING.md": {"house": house},
+    ROOT / "docs" / "architecture.md": {"house": house, "layers": layers},
     ROOT / "README.md": {"second": second_in_short, "abroad": abroad, "products": in_short},
 }

@@ -19,7 +19,9 @@ def layers(_: Path) -> str:
 def house(results: Path) -> str:
     """How easy the package is to find one's way in, as `python -m tests.house --json` counted it."""
     found = read_result(results, "house")
-    return table(("what", "value", "goal"), [(one["title"], one["value"], _goal(one)) for one in found])
+    told = table(("what", "value", "goal"), [(one["title"], one["value"], _goal(one)) for one in found])
+    whys = "\n".join(f"- {one['title']}: {one['why']}." for one in found if one["why"])
+    return f"{told}\n\nWhat the counts above their goals are made of:\n\n{whys}"
 
 
 def _goal(figure: Result) -> str:

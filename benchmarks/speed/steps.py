@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from unittest.mock import patch
 
-from ig_guardrail.engine.kv import compiled_layers
+from ig_guardrail.engine.kv import short_layers
 from ig_guardrail.engine.loading.packing import PackedLinear
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate import tables
@@ -51,7 +51,7 @@ def _taken(stage: Stage, length: int, width: int, way: str, _: int) -> tuple[flo
 def by_torch_alone(stage: Stage) -> Iterator[None]:
     """Nothing compiled is used meanwhile."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(compiled_layers, "MOST", 0))
+        stack.enter_context(patch.object(short_layers, "MOST", 0))
         for layer in stage.packed.model.modules():
             if isinstance(layer, PackedLinear):
                 stack.enter_context(patch.object(layer, "few", 0))

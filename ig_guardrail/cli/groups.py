@@ -6,14 +6,15 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from ig_guardrail.cli import options
-from ig_guardrail.cli.request import RequestOptions, read_biases, read_canary, read_engine_options
+from ig_guardrail.cli.request import RequestOptions, read_engine_options
 from ig_guardrail.cli.tools_file import read_tools
+from ig_guardrail.errors import RequestError
+from ig_guardrail.rollout.canary import Canary, Naming
 
 if TYPE_CHECKING:
-    from ig_guardrail.rollout.canary import Canary
     from ig_guardrail.settings import AuditFile, RecordingFile
     from ig_guardrail.spec import GuardrailSpec
 
@@ -104,6 +105,8 @@ class AnswerOptions:
 
     def read(self) -> RequestOptions:
         """The options of requests. Raises RequestError for biases and tools that cannot be read."""
+        from ig_guardrail.integrations.langchain.options import token_biases
+
         drawing = {
             "temperature": self.temperature,
             "top_p": self.top_p,
@@ -112,7 +115,7 @@ class AnswerOptions:
             "repetition_penalty": self.repetition_penalty,
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
-            "logit_bias": read_biases(self.logit_bias),
+            "logit_bias": token_biases([word.partition("=")[::2] for word in self.logit_bias or ()]),
         }
         return RequestOptions(
             drawing,
@@ -138,8 +141,30 @@ class CanaryOptions:
     canary_by: options.CanaryBy = None
 
     def read(self, conversation: bool, tenant: str | None) -> Canary | None:
-        """The canary; None without one. conversation: whether conversations have names. Raises RequestError."""
-        return read_canary(self.canary, self.canary_share, self.canary_by, conversation, tenant)
+        """The canary; None without one.
+
+        conversation: whether conversations have names. Raises RequestError for half of one, and where no name leads to
+        it.
+        """
+        if self.canary is None and self.canary_share is None and self.canary_by is None:
+            return None
+        if self.canary is None or self.canary_share is None:
+            raise RequestError(
+                "a canary needs a policy and a share",
+                where="--canary, --canary-share",
+                fix="give `--canary FILE --canary-share 0.1`",
+            )
+        canary = Canary(self.canary, self.canary_share, cast(Naming, self.canary_by or "conversation"))
+        if not (tenant if canary.by == "tenant" else conversation):
+            raise RequestError(
+                f"nothing has the name of a {canary.by}",
+                where="--canary",
+                why="who is answered under the canary is told by names, and whoever has none never is",
+                fix="give `--tenant`"
+                if canary.by == "tenant"
+                else "give `--conversation`, or rows with a `conversation`",
+            )
+        return canary
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,10 @@ import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ig_guardrail.errors import GenerationFailed, RequestError
-from ig_guardrail.rollout.canary import Canary, Naming
-from ig_guardrail.text.calls import ResponseFormat, shown_length
+from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import OUR_FORMAT, Chunk, GenerationDefaults, Message, Reasoning, Receipt, ToolFormat
 
 if TYPE_CHECKING:
@@ -86,39 +84,27 @@ class RequestOptions:
 
     def ask(self, turns: tuple[Message, ...], conversation: str | None) -> GenerationRequest:
         """The request that answers these turns."""
-        from ig_guardrail.drive.request import GenerationRequest, salt_of
-        from ig_guardrail.integrations.langchain.response_format import with_instructions
+        from ig_guardrail.drive.request import GenerationRequest, in_form, salt_of
 
-        notation = self.form.notation(self.tool_format)
         sampling = self.own.sampling(
             **self.drawing,
             max_tokens=self.max_tokens,
             stop=tuple(self.stop or ()),
             seed=secrets.randbits(63) if self.seed is None else self.seed,
-            grammar=self.form.grammar(self.max_tokens, self.tool_format),
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
-        return GenerationRequest(
-            with_instructions(self.form, turns, self.tool_format) if self.form.callable else turns,
+        request = GenerationRequest(
+            turns,
             sampling,
             self.strategy,
             self.language,
-            unit=partial(shown_length, notation=notation) if self.form.callable else None,
             conversation=conversation,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             reasoning_effort=self.reasoning_effort,
-            notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant),
-            bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),
         )
-
-
-def read_biases(given: Sequence[str] | None) -> tuple[tuple[int, float], ...]:
-    """Values by token id, from words such as `50256=-100`. Raises RequestError for others."""
-    from ig_guardrail.integrations.langchain.options import token_biases
-
-    return token_biases([word.partition("=")[::2] for word in given or ()])
+        return in_form(request, self.form, self.tool_format)
 
 
 def read_engine_options(given: Sequence[str] | None) -> dict[str, str]:
@@ -134,32 +120,6 @@ def read_engine_options(given: Sequence[str] | None) -> dict[str, str]:
             )
         found[name] = value
     return found
-
-
-def read_canary(
-    policy: str | None, share: float | None, by: str | None, conversation: bool, tenant: str | None
-) -> Canary | None:
-    """The canary that options tell; None without them.
-
-    conversation: whether conversations have names. Raises RequestError for half of one, and where no name leads to it.
-    """
-    if policy is None and share is None and by is None:
-        return None
-    if policy is None or share is None:
-        raise RequestError(
-            "a canary needs a policy and a share",
-            where="--canary, --canary-share",
-            fix="give `--canary FILE --canary-share 0.1`",
-        )
-    canary = Canary(policy, share, cast(Naming, by or "conversation"))
-    if not (tenant if canary.by == "tenant" else conversation):
-        raise RequestError(
-            f"nothing has the name of a {canary.by}",
-            where="--canary",
-            why="who is answered under the canary is told by names, and whoever has none never is",
-            fix="give `--tenant`" if canary.by == "tenant" else "give `--conversation`, or rows with a `conversation`",
-        )
-    return canary
 
 
 def opening_turns(system: str | None) -> tuple[Message, ...]:

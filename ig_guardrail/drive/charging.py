@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ig_guardrail.budget import BudgetRule, SafetyState
-from ig_guardrail.drive.history import read_text
+from ig_guardrail.drive.contexts import read_text
 from ig_guardrail.drive.prompt_check import PromptCheck, score_prompt
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
-from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.scorer import NO_PROMPT, Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
 from ig_guardrail.text.calls import format_message
 from ig_guardrail.types import AssistantMessage, Budget, Charge, Measure, Message, Node, Prompt, PromptRule
-
-NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ def charge_text(
     check = yield from score_prompt(rule if asked.strip() else None, costs, prompt)
     read = yield from read_text(engine, prompt, format_message(said, prompt.notation), costs.layers)
     words = len(said.words) if said.calls and read.text.startswith(said.words) else read.words
-    node, scorer = replace(read, finish="stop", words=words), Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
+    node, scorer = replace(read, finish="stop", words=words), Scorer.of_written(engine, costs, prompt)
     gate = open_account(node, costs.rules, opening)
     due = gate.due(node)
     measures = yield from scorer.measure(node, due)
@@ -80,7 +78,7 @@ def charge_answer(engine: Engine, costs: CostRegistry, prompt: Prompt, node: Nod
     Raises CostFailure if a cost model fails.
     """
     due = open_account(node, costs.rules).due(node)
-    measures = yield from Scorer(costs, prompt, thoughts=of_shown_thoughts(engine)).measure(node, due)
+    measures = yield from Scorer.of_written(engine, costs, prompt).measure(node, due)
     return account_of(node, costs.rules, measures)
 
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ig_guardrail.drive.contexts import open_root, read_text
 from ig_guardrail.drive.failures import as_guard_failure, generation_failed
-from ig_guardrail.drive.history import read_text
-from ig_guardrail.drive.opening import open_root
 from ig_guardrail.drive.records.receipts import receipt
 from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting

@@ -2,23 +2,20 @@
 
 Budgets that a conversation shares are charged for all of its answers. One that is not known to the ledger, since it was
 made up, or given by another model, is charged as if it had just been written, before anything new is.
-
-Reads finished answers again, as if they had just been written.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from ig_guardrail.budget import EXACT, NOTHING, SafetyState, charge_points, settle
-from ig_guardrail.drive.opening import open_root
+from ig_guardrail.drive.contexts import read_text
 from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
-from ig_guardrail.engine.base import Engine
-from ig_guardrail.errors import BudgetTaken, PromptTooLong
+from ig_guardrail.drive.scoring.scorer import Scorer
+from ig_guardrail.errors import BudgetTaken
 from ig_guardrail.ledger import (
     AccountKey,
     Executor,
@@ -31,7 +28,7 @@ from ig_guardrail.ledger import (
 )
 from ig_guardrail.stream.gate import behind
 from ig_guardrail.text.calls import format_message, parse_message
-from ig_guardrail.types import AssistantMessage, Message, Messages, Node, Prompt, Sampling
+from ig_guardrail.types import AssistantMessage, Message, Messages, Prompt
 
 # by budget, the messages it has not been charged for
 New: TypeAlias = Mapping[str, Sequence[tuple[AssistantMessage, ...]]]
@@ -51,28 +48,6 @@ def open_session(run: Run, ledger: Ledger, executor: Executor) -> Waiting[Ledger
     session: LedgerSession = yield Wait(executor.call(begin_session, executor, ledger, run.policy.name, key, rules))
     yield from charge_history(run, session)
     return session
-
-
-def read_text(engine: Engine, prompt: Prompt, text: str, layers: tuple[int, ...]) -> Waiting[Node]:
-    """A given text where an answer to a prompt would stand, so that cost models read it as one; its caches are freed.
-
-    Raises PromptTooLong if the context is full.
-    """
-    sampling = Sampling(max_tokens=engine.info.context)
-    root = yield from open_root(engine, prompt, sampling, layers)
-    try:
-        nodes: list[Node] = yield Wait(engine.append([(root, text)]))
-    finally:
-        engine.close(root)
-    (node,) = nodes
-    if node.finish == "length":
-        raise PromptTooLong(
-            "what the assistant said does not fit the model's context",
-            where="messages",
-            why="what cannot be read cannot be charged",
-            fix="leave out earlier turns",
-        )
-    return node
 
 
 def charge_history(run: Run, session: LedgerSession) -> Waiting[None]:
@@ -121,7 +96,7 @@ def _charged(run: Run, prompt: Prompt, said: AssistantMessage) -> Waiting[Safety
     read = yield from read_text(run.engine, prompt, format_message(said, prompt.notation), run.costs.layers)
     node = replace(read, finish="stop", words=len(said.words) if read.text.startswith(said.words) else None)
     due = [(rule.budget.id, point) for rule in rules for point in charge_points(rule, 0, node.position, ended=True)]
-    measures = yield from Scorer(run.costs, prompt, thoughts=of_shown_thoughts(run.engine)).measure(node, due)
+    measures = yield from Scorer.of_written(run.engine, run.costs, prompt).measure(node, due)
     state, _ = settle(rules, SafetyState(), measures)
     return state
 
@@ -143,19 +118,3 @@ def _each(new_to: New) -> list[tuple[AssistantMessage, ...]]:
     for runs in new_to.values():
         found += [messages for messages in runs if messages not in found]
     return found
-
-
-def read_answers(
-    engine: Engine, prompt: Prompt, answers: Sequence[tuple[int, ...]], layers: tuple[int, ...]
-) -> list[Node]:
-    """Each answer's tokens after the prompt, in order, with hidden states of the layers; caches are freed.
-
-    Waits for the engine. Raises RequestError if prompt and answer do not fit the context.
-    """
-    longest = max(map(len, answers), default=0)
-    root = engine.open(prompt, Sampling(temperature=0, max_tokens=longest + 1), layers).result()
-    try:
-        items: list[Any] = [(root, ids) for ids in answers]
-        return engine.append(items).result()
-    finally:
-        engine.close(root)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ig_guardrail.costs.calls.decoded import fired_rules
@@ -11,8 +11,7 @@ from ig_guardrail.drive.run import Run
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
-from ig_guardrail.drive.scoring.scorer import check_scores
-from ig_guardrail.types import Piece, Prompt, PromptRule
+from ig_guardrail.types import Message, Piece, Prompt, PromptRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,13 @@ def check_prompt_text(run: Run) -> Waiting[PromptCheck]:
 def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -> Waiting[PromptCheck]:
     """The same for a prompt under a rule; nothing without one."""
     turns = [turn for turn in prompt.turns if turn.role in ("user", "tool")]
+    return (yield from score_turns(rule, costs, prompt, turns))
+
+
+def score_turns(
+    rule: PromptRule | None, costs: CostRegistry, prompt: Prompt, turns: Sequence[Message]
+) -> Waiting[PromptCheck]:
+    """The same for input turns. prompt: what cost models are told of the conversation"""
     if rule is None or not turns:
         return PromptCheck()
     raws: list[dict[str, float]] = [{} for _ in turns]
@@ -52,8 +58,7 @@ def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -
     for name in rule.cost.models():
         cost = costs.by_name[name]
         call = begin_scoring(cost, prompt, [(START, piece) for piece in pieces])
-        answers = yield from await_scores(cost, call)
-        folds = check_scores(cost, answers, len(turns))
+        folds = yield from await_scores(cost, call, len(turns))
         for raw, own, scored, fold in zip(raws, fired, by_hazard, folds, strict=True):
             raw[name] = max(fold.scores)
             scored[name] = dict(zip(cost.model.hazards, fold.scores, strict=True))
@@ -62,12 +67,12 @@ def score_prompt(rule: PromptRule | None, costs: CostRegistry, prompt: Prompt) -
     scores = [evaluate(rule.cost, raw) for raw in raws]
     worst = max(range(len(scores)), key=scores.__getitem__)
     exceeding = [scored for score, scored in zip(scores, by_hazard, strict=True) if score > rule.threshold]
-    hazards = {one: None for scored in exceeding for one in prompt_hazards(rule, scored)}
+    hazards = {one: None for scored in exceeding for one in _hazards(rule, scored)}
     action = rule.on_exceed if exceeding else "none"
     return PromptCheck(scores[worst], bool(exceeding), action, raws[worst], fired[worst], tuple(hazards))
 
 
-def prompt_hazards(rule: PromptRule, scores: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+def _hazards(rule: PromptRule, scores: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
     """The hazards that the score of an input turn which exceeds a rule rests on. scores: by cost model and hazard."""
     named = dict.fromkeys(hazard for own in scores.values() for hazard in own)
     return hazards_behind(rule.cost, scores, tuple(named), rule.threshold)

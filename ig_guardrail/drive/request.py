@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import get_args
 
 from ig_guardrail.budget import BudgetRule
-from ig_guardrail.errors import RequestError
+from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.search.base import Strategy
 from ig_guardrail.settings import Limits
-from ig_guardrail.types import EFFORTS, SAMPLING_RANGES, CallNotation, Message, Reasoning, Sampling, Thinking
+from ig_guardrail.text.calls import ResponseFormat, shown_length, with_instructions
+from ig_guardrail.types import (
+    EFFORTS,
+    SAMPLING_RANGES,
+    CallNotation,
+    Message,
+    Reasoning,
+    Sampling,
+    Thinking,
+    ToolFormat,
+)
 from ig_guardrail.types.languages import normal_tag
 
 LONGEST_NAME = 1_000  # characters
@@ -77,6 +88,35 @@ class GenerationRequest:
     def thinking(self) -> Thinking:
         """Whether the model is told to think, or how much; None leaves it to its template."""
         return told_to_think(self.reasoning, self.reasoning_effort)
+
+
+def in_form(request: GenerationRequest, form: ResponseFormat, format: ToolFormat) -> GenerationRequest:
+    """The request for an answer that keeps to a form: the model is told of it, and follows it at every token.
+
+    format: how the model writes calls
+    Raises RequestError for a schema whose keywords have values of other kinds than theirs.
+    """
+    room, notation = request.sampling.max_tokens, form.notation(format)
+    try:
+        grammar = form.grammar(room, format)
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+        raise RequestError(
+            f"the schema cannot be read: {type(error).__name__}: {brief(error)}",
+            where="tools or response format",
+            why="a keyword of it has a value that it cannot have",
+            fix="check it against the standard, JSON Schema 2020-12",
+        ) from error
+    return replace(
+        request,
+        turns=with_instructions(form, request.turns, format),
+        sampling=replace(request.sampling, grammar=grammar),
+        unit=partial(shown_length, notation=notation) if form.callable else None,
+        prose=form.schema is None,
+        barred="the policy allows no tool that may be called here" if form.barred else "",
+        json=form.schema is not None,
+        notation=notation if form.callable else None,
+        bounded=partial(form.bounded, room=room, format=format),
+    )
 
 
 def salt_of(tenant: str | None) -> str:

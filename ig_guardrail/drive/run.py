@@ -132,7 +132,7 @@ def search_context(run: Run, risky_prompt: bool) -> SearchContext:
         early_score=bool(run.costs.early_scored),
         critic=run.values.critic is not None,
         reward=run.values.reward is not None,
-        ascent=steerable.descent() if steerable else None,
+        descent=steerable.descent if steerable else None,
         seed=run.sampling.seed,
         swaps=tuple(run.policy.swaps.values()),
         apart=run.verifier is not None,

@@ -188,23 +188,11 @@ class NodeTree(Generic[S]):
             for context in list(self._contexts.values()):
                 self._close_account(context.account)
 
-    def forwards(self, root: Node) -> int:
-        """Model passes made so far for the request of `root`; 0 once it is closed."""
+    def account(self, root: Node) -> RequestUsage:
+        """What was done so far for the request of `root`; nothing once it is closed."""
         with self._lock:
             context = self._contexts.get(root.root)
-        return 0 if context is None else context.account.forwards
-
-    def tokens_read(self, root: Node) -> int:
-        """Tokens read in these passes, by all rows; 0 once the request is closed."""
-        with self._lock:
-            context = self._contexts.get(root.root)
-        return 0 if context is None else context.account.read
-
-    def tokens_cached(self, root: Node) -> int:
-        """Tokens of its prompt that were not read, since the prompt cache had them; 0 once the request is closed."""
-        with self._lock:
-            context = self._contexts.get(root.root)
-        return 0 if context is None else context.account.cached
+        return RequestUsage(root.id, closed=True) if context is None else context.account
 
     def live_nodes(self) -> int:
         """Nodes that can be continued."""
@@ -230,13 +218,13 @@ class TreeCounts:
     _tree: NodeTree[Any]
 
     def forwards(self, root: Node) -> int:
-        return self._tree.forwards(root)
+        return self._tree.account(root).forwards
 
     def tokens_read(self, root: Node) -> int:
-        return self._tree.tokens_read(root)
+        return self._tree.account(root).read
 
     def tokens_cached(self, root: Node) -> int:
-        return self._tree.tokens_cached(root)
+        return self._tree.account(root).cached
 
     def live_nodes(self) -> int:
         return self._tree.live_nodes()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Self
@@ -20,16 +20,24 @@ from ig_guardrail.types import CallNotation, Draw, Message, Node, Prompt, Sampli
 LAST_STEP_S = 2.0  # how long a running step may take to notice that the engine was shut down
 
 
+def _read_on() -> None:
+    """Passes run to their end, which is near: prompts are read in pieces."""
+
+
 class TreeEngine(TreeCounts):
     """A token tree over `operations`, whose work runs on `loop`. See `engine.base.Engine` for the contract."""
 
-    def __init__(self, operations: TreeOperations, loop: Loop, scheduler: Scheduler) -> None:
+    def __init__(
+        self, operations: TreeOperations, loop: Loop, scheduler: Scheduler, interrupt: Callable[[], None] = _read_on
+    ) -> None:
+        """interrupt: ends the pass under way if its request was closed, where the library can; of any thread"""
         self._operations = operations
         self._tree = operations.tree
         self._loop = loop
         self._scheduler = scheduler
+        self._interrupt = interrupt
         self._lender: Self | None = None
-        weakref.finalize(self, stop, loop, operations)
+        weakref.finalize(self, stop, loop, operations, interrupt)
 
     def with_context(self, tokens: int) -> Self:
         """This engine, its nodes and its thread, for prompts and answers of at most `tokens` together.
@@ -101,18 +109,18 @@ class TreeEngine(TreeCounts):
 
     def close(self, node: Node) -> None:
         self._tree.close(node)
-        self._operations.caching.interrupt()
+        self._interrupt()
 
     def shutdown(self) -> None:
         """Close every request and end the engine's thread. Idempotent; work asked for later raises EngineClosed."""
-        stop(self._loop, self._operations)
+        stop(self._loop, self._operations, self._interrupt)
 
 
-def stop(loop: Loop, operations: TreeOperations) -> None:
+def stop(loop: Loop, operations: TreeOperations, interrupt: Callable[[], None]) -> None:
     """Also runs when the interpreter exits: a thread that is inside the model then would bring the process down."""
     if loop.forked:  # all of it is another process's
         return
     loop.shutdown()
     operations.tree.close_all()
-    operations.caching.interrupt()
+    interrupt()
     loop.join(LAST_STEP_S)

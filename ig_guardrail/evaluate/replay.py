@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import pressure
 from ig_guardrail.drive.charging import charge_answer
-from ig_guardrail.drive.history import read_answers
+from ig_guardrail.drive.contexts import read_answers
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.types import Budget, Charge, Message

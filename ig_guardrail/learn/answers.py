@@ -114,7 +114,7 @@ def _answer(weights: Weights, batch: Sequence[AskedQuestion], sampling: Sampling
     """An answer to each question; all prompts have one length. Each question has a lane of its own."""
     import torch
 
-    from ig_guardrail.engine.decoding.sampling import allowed_tokens, sample_tokens
+    from ig_guardrail.engine.decoding.by_torch import allowed_tokens, sample_tokens
     from ig_guardrail.engine.kv.copied import empty_cache
     from ig_guardrail.engine.model import Model
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ig_guardrail.drive.history import read_answers
+from ig_guardrail.drive.contexts import read_answers
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.learn.data.questions import SurveyPrompt
 from ig_guardrail.learn.fitting.tensor_cache import TensorCache, Tensors

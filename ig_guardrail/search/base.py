@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -24,7 +24,7 @@ class SearchContext:
     early_score  whether `Score(kind="early_score")` says something: risk can be seen between charge points for free
     critic       whether `Score(kind="critic")` is answered: P(the finished answer stays within budget)
     reward       whether `Score(kind="reward")` is answered: task value, higher is better
-    ascent       steps away from the policy's first latent cost head, for `Steer`; None where it has none
+    descent      makes `ascent`; None where no cost head of the policy reads hidden states
     seed         of the request's sampling, for what a strategy draws itself
     swaps        the policy's words for groups of people, for a verifier to exchange
     apart        whether twins by the verifier are contexts of a second model, which are given texts and no tokens
@@ -38,10 +38,15 @@ class SearchContext:
     early_score: bool = False
     critic: bool = False
     reward: bool = False
-    ascent: StateEdit | None = None
+    descent: Callable[[], StateEdit] | None = None
     seed: int = 0
     swaps: tuple[Swap, ...] = ()
     apart: bool = False
+
+    @property
+    def ascent(self) -> StateEdit | None:
+        """Steps away from the policy's first latent cost head, for `Steer`; None where it has none."""
+        return None if self.descent is None else self.descent()
 
 
 class Strategy(Protocol):

@@ -23,10 +23,20 @@ from ig_guardrail.text.call_notation import CLOSE as CLOSE
 from ig_guardrail.text.call_notation import OPEN as OPEN
 from ig_guardrail.text.call_reading import BEGINNING, begun_name, behind_all, read_call, read_to_end
 from ig_guardrail.text.call_values import write_arguments
-from ig_guardrail.types import OUR_FORMAT, AssistantMessage, CallNotation, ToolCall, ToolFormat
+from ig_guardrail.types import (
+    OUR_FORMAT,
+    AssistantMessage,
+    CallNotation,
+    Message,
+    ToolCall,
+    ToolFormat,
+    with_system_text,
+)
 from ig_guardrail.types import Tool as Tool
 
 ToolChoice: TypeAlias = Literal["auto", "any", "none"]
+
+GIVE_IT, GO_ON = "Now give that in the form that was asked for.", "Go on."  # what follows a last word of the assistant
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +128,18 @@ class ResponseFormat:
             shape = json.dumps(self.schema, ensure_ascii=False)
             parts.append(f"Answer with JSON that follows this JSON Schema:\n{shape}")
         return "\n\n".join(parts)
+
+
+def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], format: ToolFormat) -> tuple[Message, ...]:
+    """A conversation whose model is told of the form, as far as its chat template will not tell of it.
+
+    A last turn of the assistant begins no answer that has a form: it was said, and the model goes on from there.
+    """
+    said = len(turns) > 1 and turns[-1].role == "assistant" and bool(turns[-1].text)
+    if said and (form.schema is not None or form.callable):
+        whole = form.schema is not None or form.choice == "any"
+        turns = (*turns, Message("user", GIVE_IT if whole else GO_ON))
+    return with_system_text(turns, form.instructions(format))
 
 
 def format_call(name: str, arguments: Mapping[str, Any], id: str | None = None) -> str:

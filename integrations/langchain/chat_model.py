@@ -41,9 +41,10 @@ from ig_guardrail.integrations.langchain.options import (
     spelled,
     stop_strings,
 )
-from ig_guardrail.integrations.langchain.response_format import described, form_of, with_instructions
+from ig_guardrail.integrations.langchain.response_format import described, form_of
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey
+from ig_guardrail.text.calls import with_instructions
 from ig_guardrail.types import CallNotation, Message
 
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
@@ -105,7 +106,7 @@ class ChatIGGuardrail(OpenedModel):
     ) -> Generator[ChatGenerationChunk, None, None]:
         model, payer, options, turns = self._read_call(messages, stop, kwargs)
         with overflow_told():
-            guardrail = self._given(model) or self._opened(model).current(payer)
+            guardrail = self._present(model, payer)
             yield from _pieces(guardrail, options.within(guardrail), turns)
 
     @override
@@ -118,11 +119,11 @@ class ChatIGGuardrail(OpenedModel):
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         model, payer, options, turns = self._read_call(messages, stop, kwargs)
         guardrail = self._given(model) or await self._opened(model).current_async(payer)
-        options = options.within(guardrail)
         with overflow_told():
-            async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+            request = options.within(guardrail).ask(turns)
+            async with aclosing(guardrail.astream(request, options.timeout)) as chunks:
                 async for chunk in chunks:
-                    for piece in generation_chunks(chunk, options.notation if options.form.callable else None):
+                    for piece in generation_chunks(chunk, request.notation):
                         yield piece
 
     @override
@@ -134,7 +135,7 @@ class ChatIGGuardrail(OpenedModel):
         **kwargs: Any,
     ) -> ChatResult:
         model, payer, options, turns = self._read_call(messages, stop, kwargs)
-        guardrail = self._given(model) or self._opened(model).current(payer)
+        guardrail = self._present(model, payer)
         options = options.within(guardrail)
         with overflow_told():
             return _together([generate_from_stream(_pieces(guardrail, one, turns)) for one in options.each()])
@@ -327,9 +328,10 @@ def init_guarded_chat_model(
 
 
 def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]) -> Iterator[ChatGenerationChunk]:
-    with closing(guardrail.stream(options.ask(turns), options.timeout)) as chunks:
+    request = options.ask(turns)
+    with closing(guardrail.stream(request, options.timeout)) as chunks:
         for chunk in chunks:
-            yield from generation_chunks(chunk, options.notation if options.form.callable else None)
+            yield from generation_chunks(chunk, request.notation)
 
 
 async def _at_once(waiting: Sequence[Coroutine[Any, Any, ChatResult]]) -> list[ChatResult]:

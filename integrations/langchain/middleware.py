@@ -22,12 +22,13 @@ from langchain_core.tools import BaseTool
 from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
+from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.request import check_language
 from ig_guardrail.errors import RequestError
 from ig_guardrail.extras import absence
 from ig_guardrail.integrations.langchain.checking.answer_check import AnswerCheck, Refusal
 from ig_guardrail.integrations.langchain.checking.check_lines import CheckedText, check_entry
-from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, PromptScore, TextChecks, readings
+from ig_guardrail.integrations.langchain.checking.text_checks import CheckOpening, TextChecks, readings
 from ig_guardrail.integrations.langchain.given.argument_names import names_taken
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER, RECORD, is_refusal
 from ig_guardrail.integrations.langchain.messages.content import unjudged_kinds
@@ -275,15 +276,15 @@ class GuardrailMiddleware(AgentMiddleware[AgentState[Any], ContextT, Any]):
             raise error
         return ModelResponse([_in_words(last)])
 
-    def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptScore]:
+    def _read(self, checks: TextChecks, message: AnyMessage) -> tuple[Refusal | None, PromptCheck]:
         """Why an input is refused, with what is wrong about its form; None if it is not. And its worst text's score."""
         try:
             texts = texts_told(message, "messages", self._unjudged)
         except RequestError as error:
-            return Refusal(f": {error.what}"), PromptScore()
+            return Refusal(f": {error.what}"), PromptCheck()
         scores = [checks.prompt(text) for text in texts]
-        bad = [one.denied for one in scores if one.denied is not None]
-        worst = max(scores, key=lambda one: one.score, default=PromptScore())
+        bad = [one.hazards for one in scores if one.action == "refuse"]
+        worst = max(scores, key=lambda one: one.score, default=PromptCheck())
         return Refusal("", frozenset().union(*bad)) if bad else None, worst
 
     def _message(self, checks: TextChecks, refusal: Refusal) -> AIMessage:

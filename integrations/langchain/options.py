@@ -8,21 +8,20 @@ from __future__ import annotations
 import difflib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import PurePath
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ig_guardrail.costs.calls.offers import offered
-from ig_guardrail.drive.request import GenerationRequest, check, salt_of
+from ig_guardrail.drive.request import GenerationRequest, check, in_form, salt_of
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
+from ig_guardrail.integrations.langchain.response_format import form_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
-from ig_guardrail.text.calls import ResponseFormat, shown_length
-from ig_guardrail.types import OUR_FORMAT, CallNotation, GenerationDefaults, Message, Reasoning, ToolFormat
+from ig_guardrail.text.calls import ResponseFormat
+from ig_guardrail.types import OUR_FORMAT, GenerationDefaults, Message, Reasoning, ToolFormat
 
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
@@ -76,7 +75,6 @@ class CallOptions(BaseModel):
 
     def ask(self, turns: tuple[Message, ...]) -> GenerationRequest:
         """The request for a guardrail. Draws 63 random bits where no seed is set; the receipt tells which."""
-        seed, notation = secrets.randbits(63) if self.seed is None else self.seed, self.notation
         sampling = self.own.sampling(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -87,34 +85,23 @@ class CallOptions(BaseModel):
             presence_penalty=self.presence_penalty,
             logit_bias=self.logit_bias,
             stop=self.stop,
-            seed=seed,
+            seed=secrets.randbits(63) if self.seed is None else self.seed,
             max_tokens=self.max_tokens,
-            grammar=_grammar(self.form, self.max_tokens, self.tool_format),
             max_reasoning_tokens=self.max_reasoning_tokens,
         )
-        return GenerationRequest(
-            with_instructions(self.form, turns, self.tool_format),
+        request = GenerationRequest(
+            turns,
             sampling,
             self.strategy,
             self.language,
-            unit=partial(shown_length, notation=notation) if self.form.callable else None,
-            prose=self.form.schema is None,
-            barred="the policy allows no tool that may be called here" if self.form.barred else "",
-            json=self.form.schema is not None,
             conversation=self.conversation,
             top_logprobs=self.top_logprobs if self.logprobs or self.top_logprobs else None,
             tenant=self.tenant,
             reasoning=cast(Reasoning, self.reasoning),  # checked with the request
             reasoning_effort=self.reasoning_effort,
-            notation=notation if self.form.callable else None,
             cache_salt=salt_of(self.tenant) if self.prompt_cache else None,
-            bounded=partial(self.form.bounded, room=self.max_tokens, format=self.tool_format),
         )
-
-    @property
-    def notation(self) -> CallNotation:
-        """How the answer's calls are written."""
-        return self.form.notation(self.tool_format)
+        return in_form(request, self.form, self.tool_format)
 
     def within(self, guardrail: Guardrail) -> CallOptions:
         """The options beside a model, and under a policy's rules for tools: what may not be called is not offered."""
@@ -252,19 +239,6 @@ def spelled(name: str, value: Any) -> str:
             where=name,
             why="an option that cannot be told apart from others cannot be served",
             fix="give a smaller value",
-        ) from error
-
-
-def _grammar(form: ResponseFormat, room: int, tool_format: ToolFormat) -> str | None:
-    """The form as a grammar. Raises RequestError for a schema whose keywords have values of other kinds than theirs."""
-    try:
-        return form.grammar(room, tool_format)
-    except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
-        raise RequestError(
-            f"the schema cannot be read: {type(error).__name__}: {brief(error)}",
-            where="tools or response format",
-            why="a keyword of it has a value that it cannot have",
-            fix="check it against the standard, JSON Schema 2020-12",
         ) from error
 
 

@@ -21,9 +21,8 @@ from ig_guardrail.integrations.langchain.given.typed_dicts import as_hinted, unm
 from ig_guardrail.schemas import KINDS, faultless, sound
 from ig_guardrail.schemas.reading import in_words
 from ig_guardrail.text.calls import ResponseFormat, Tool, ToolChoice
-from ig_guardrail.types import ArgumentNames, CallNotation, Message, ToolFormat, with_system_text
+from ig_guardrail.types import ArgumentNames, CallNotation
 
-GIVE_IT, GO_ON = "Now give that in the form that was asked for.", "Go on."  # what follows a last word of the assistant
 LONGEST_NAME = 128  # characters of a tool's name
 _ANY = ("any", "required", True)
 _OTHERS = {"function", "parameters", "input_schema", "inputSchema", "toolSpec"}  # of tools that are no schema
@@ -65,18 +64,6 @@ def _told_apart(offered: Sequence[Tool]) -> None:
                 why="a call is known by its name, and theirs take different arguments or do different things",
                 fix="rename one of them",
             )
-
-
-def with_instructions(form: ResponseFormat, turns: tuple[Message, ...], tool_format: ToolFormat) -> tuple[Message, ...]:
-    """A conversation whose model is told of the form, as far as its chat template will not tell of it.
-
-    A last turn of the assistant begins no answer that has a form: it was said, and the model goes on from there.
-    """
-    said = len(turns) > 1 and turns[-1].role == "assistant" and bool(turns[-1].text)
-    if said and (form.schema is not None or form.callable):
-        whole = form.schema is not None or form.choice == "any"
-        turns = (*turns, Message("user", GIVE_IT if whole else GO_ON))
-    return with_system_text(turns, form.instructions(tool_format))
 
 
 def tool_of(given: Any) -> Tool:

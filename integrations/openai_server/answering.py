@@ -110,11 +110,11 @@ def _is_large(question: Question) -> bool:
 async def _events(
     guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ...]
 ) -> AsyncGenerator[Event, None]:
-    notation = options.notation if options.form.callable else None
+    request = options.ask(turns)
     calls, cut = 0, False
-    async with aclosing(guardrail.astream(options.ask(turns), options.timeout)) as chunks:
+    async with aclosing(guardrail.astream(request, options.timeout)) as chunks:
         async for chunk in chunks:
-            for piece in generation_chunks(chunk, notation):
+            for piece in generation_chunks(chunk, request.notation):
                 message = cast(AIMessageChunk, piece.message)
                 cut = cut or any(call["args"] == CUT_OFF for call in message.tool_call_chunks)
                 for event in _read(message, calls, cut):

@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from ig_guardrail.drive.alternatives import are_told
 from ig_guardrail.drive.request import check_size
+from ig_guardrail.drive.telling import are_told
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.options import FORM, CallOptions

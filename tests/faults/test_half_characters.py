@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ig_guardrail import GenerationFailed, GuardedChatModel
-from ig_guardrail.integrations.langchain.inner.characters import Characters
+from ig_guardrail.integrations.langchain.inner.pieces import Characters
 from tests.golden.conversations import compiled
 from tests.unit.langchain.teller import call_part, last_part, teller
 

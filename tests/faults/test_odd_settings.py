@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, GuardRunnable
 from ig_guardrail.costs.catalog import build_cost_model
 from ig_guardrail.drive.request import GenerationRequest
-from ig_guardrail.engine.decoding.sampling import sample_tokens
+from ig_guardrail.engine.decoding.by_torch import sample_tokens
 from ig_guardrail.errors import GuardrailError, ModelError, RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.policy import compile_text

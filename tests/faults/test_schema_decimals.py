@@ -14,7 +14,7 @@ from pydantic import UUID4, BaseModel, IPvAnyAddress
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.schemas import fault_in, followable
-from ig_guardrail.schemas.numerals import without_look_around
+from ig_guardrail.schemas.expressions import without_look_around
 from ig_guardrail.text.calls import ResponseFormat
 from tests.faults.schema_answers import babbled, takes
 

@@ -15,7 +15,7 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel
 from ig_guardrail.drive.request import GenerationRequest, check
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.inner.call_parts import CallParts
+from ig_guardrail.integrations.langchain.inner.pieces import CallParts
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import Message, Sampling

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 
 from ig_guardrail.assembly import guard
-from ig_guardrail.drive import alternatives
+from ig_guardrail.drive import telling
 from ig_guardrail.drive.scoring.scorer import Scorer
 from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.engine.scripted.script import Distribution, TokenPlace, Vocabulary
@@ -133,7 +133,7 @@ def test_where_a_cost_model_fails_on_them_none_are_told(monkeypatch: pytest.Monk
 
 
 def test_how_many_are_judged_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alternatives, "MOST", 10)
+    monkeypatch.setattr(telling, "MOST", 10)
     lengths = [len(one["top_logprobs"]) for one in told(spread(POLITE, 11))]
     assert lengths[0] > 1
     assert max(lengths[3:]) <= 1

@@ -25,8 +25,8 @@ from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
-from ig_guardrail.integrations.langchain.response_format import form_of, with_instructions
-from ig_guardrail.text.calls import format_calls, format_message
+from ig_guardrail.integrations.langchain.response_format import form_of
+from ig_guardrail.text.calls import format_calls, format_message, with_instructions
 from ig_guardrail.types import AssistantMessage, CallNotation, Message, ToolCall
 from tests.conformance.engine.tiny import taught_tokenizer
 from tests.formats.shapes import SHAPES, WITHOUT, chat

@@ -16,8 +16,7 @@ from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.engine.text.detokenize import detokenizer_of
 from ig_guardrail.engine.text.tool_probe import markers_of
 from ig_guardrail.errors import RequestError
-from ig_guardrail.integrations.langchain.response_format import with_instructions
-from ig_guardrail.text.calls import ResponseFormat, Tool, format_calls, format_message
+from ig_guardrail.text.calls import ResponseFormat, Tool, format_calls, format_message, with_instructions
 from ig_guardrail.types import AssistantMessage, CallNotation, Message, Piece, Prompt, ToolCall
 from tests.examples import examples
 from tests.faults.templates import NO_SYSTEM

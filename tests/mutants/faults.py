@@ -161,7 +161,7 @@ FAULTS = (
     ),
     Fault(
         "scorer: NaN is a score",
-        "drive/scoring/scorer.py",
+        "drive/scoring/judging.py",
         "if not (math.isfinite(score) and 0 <= score <= 1):",
         "if score > 1:",
     ),

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
-from ig_guardrail.drive.opening import open_root
+from ig_guardrail.drive.contexts import open_root
 from ig_guardrail.drive.runners import Wait, Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
-from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.scorer import NO_PROMPT, Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Denied, Measure, Message, PolicyMessage, Sampling
+from ig_guardrail.types import Denied, Measure, PolicyMessage, Sampling
 
 FIX = "word them differently, or approve what your team answers for: `{text: ..., approved: {owner: ..., reason: ...}}`"
 WHY = "messages are shown as they are, so they must pass the budgets they stand in for"
@@ -73,7 +73,7 @@ def overdrawn_messages(
 ) -> Waiting[tuple[OverdrawnMessage, ...]]:
     """Put every message that nobody approved through a gate of its own, and tell which are over which budgets."""
     asked = [message for message in messages if message.approved is None]
-    prompt = engine.encode((Message("user", "Hello."),))
+    prompt = engine.encode((NO_PROMPT,))
     root = yield from open_root(engine, prompt, Sampling(max_tokens=1_000), costs.layers)
     found: list[OverdrawnMessage] = []
     try:
@@ -81,7 +81,7 @@ def overdrawn_messages(
             (node,) = yield Wait(engine.append([(root, message.text)]))
             whole = replace(node, finish="stop")
             gate = Gate(root, costs.rules, Hold())
-            scorer = Scorer(costs, prompt, thoughts=of_shown_thoughts(engine))
+            scorer = Scorer.of_written(engine, costs, prompt)
             measures = yield from scorer.measure(whole, gate.due(whole))
             if isinstance(gate.commit(whole, measures), Denied):
                 found += _overdrawn(message, measures, costs)

@@ -1,18 +1,28 @@
-"""One call of a cost model, on its own thread: within its time, and never failing but in our words."""
+"""One call of a cost model, on its own thread: within its time, its scores checked, failing in our words alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ig_guardrail.costs.base import CostModel, FoldState
-from ig_guardrail.costs.workers import WorkerCall
+from ig_guardrail.costs.workers import WorkerCall, cost_failure
 from ig_guardrail.drive.runners import OutOfTime, Wait, Waiting
 from ig_guardrail.drive.scoring.cost_registry import BoundCost
 from ig_guardrail.errors import CostTimeout
 from ig_guardrail.types import Piece, Prompt
 
 START: FoldState = object()  # in place of a state: the one before the first answer token, which the thread asks for
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A cost model's state after a prefix, and its scores there by hazard."""
+
+    state: FoldState
+    scores: tuple[float, ...]
 
 
 def begin_scoring(
@@ -22,19 +32,17 @@ def begin_scoring(
     return cost.worker.call(_advance, model or cost.model, prompt, steps)
 
 
-def await_scores(cost: BoundCost, call: WorkerCall) -> Waiting[Sequence[tuple[FoldState, tuple[float, ...]]] | None]:
-    """A state and scores for each question, None if it gave something else; their number and range are not checked.
+def await_scores(cost: BoundCost, call: WorkerCall, count: int) -> Waiting[list[Fold]]:
+    """The folds of so many questions, their scores as the policy counts them.
 
-    Raises CostFailure, and CostTimeout if the call takes longer than it may.
-
-    Its time begins when it gets its turn: what others ask for before it is not its fault.
+    Raises CostFailure unless there is a state for each, with scores in [0, 1], and CostTimeout if the call takes longer
+    than it may. Its time begins when it gets its turn: what others ask for before it is not its fault.
     """
     limit = cost.spec.timeout_s
     left = limit
     while left > 0:
         try:
-            answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None = yield Wait(call, left)
-            return answers
+            return _checked(cost, (yield Wait(call, left)), count)
         except OutOfTime:
             left = cost.worker.seconds_left(call, limit)
     cost.worker.abandon(call)
@@ -63,3 +71,18 @@ def _number(score: Any) -> float:
     if isinstance(score, str | bytes | bytearray):
         raise TypeError("a text is no score")
     return float(score)
+
+
+def _checked(cost: BoundCost, answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None, count: int) -> list[Fold]:
+    name, hazards = cost.spec.name, len(cost.model.hazards)
+    if answers is None:
+        raise cost_failure(name, "it gave something else than a state and scores for each question")
+    if len(answers) != count:
+        raise cost_failure(name, f"it gave {len(answers)} answers to {count} questions")
+    for _, scores in answers:
+        if len(scores) != hazards:
+            raise cost_failure(name, f"it gave {len(scores)} scores for {hazards} hazards")
+        for score in scores:
+            if not (math.isfinite(score) and 0 <= score <= 1):
+                raise cost_failure(name, f"it gave {score!r}, which is not a score in [0, 1]")
+    return [Fold(state, tuple(map(cost.spec.counted, scores))) for state, scores in answers]

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,16 +24,16 @@ from ig_guardrail.costs.base import CostModel, FoldState, Sourced
 from ig_guardrail.costs.calls.decoded import fired_rules, heard
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
 from ig_guardrail.costs.thoughts import ThoughtfulCost
-from ig_guardrail.costs.workers import cost_failure
 from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import BoundCost, CostRegistry
-from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
+from ig_guardrail.drive.scoring.judging import START, Fold, await_scores, begin_scoring
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import CostFailure
 from ig_guardrail.stream.release import tokens_behind
 from ig_guardrail.text.call_notation import marker_of
-from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Node, Piece, Prompt, QuotedSource, Thought
+from ig_guardrail.types import Budget, CallTimes, Judging, Measure, Message, Node, Piece, Prompt, QuotedSource, Thought
 
+NO_PROMPT = Message("user", "Hello.")  # before an answer whose prompt is not known
 MOST_SOURCES = 16  # documents a receipt names
 _CONTEXTS = -1  # in place of a prefix, before the beginnings of contexts, which go by their roots
 
@@ -46,14 +45,6 @@ class Track:
     model: str
     granularity: str
     every: int
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """A cost model's state after a prefix, and its scores there by hazard."""
-
-    state: FoldState
-    scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +72,7 @@ class Scorer:
         self._costs = costs
         self._prompt = prompt
         self._json = json
+        self._marker = marker_of(prompt.notation.format)
         self._models = {name: _reader(cost, thoughts) for name, cost in costs.by_name.items()}
         self._rules = {rule.budget.id: rule for rule in costs.rules}
         self._folds: dict[FoldKey, Fold] = {}
@@ -90,6 +82,11 @@ class Scorer:
         self.fail_open: list[str] = []
         self.sources: dict[str, QuotedSource] = {}  # by document
         self.fired: dict[str, dict[str | int, None]] = {}  # by cost model, in the order in which they were seen
+
+    @classmethod
+    def of_written(cls, engine: Engine, costs: CostRegistry, prompt: Prompt) -> Scorer:
+        """The scores of an answer that is written already: a thought before it, where the model has any, was shown."""
+        return cls(costs, prompt, thoughts=of_shown_thoughts(engine))
 
     def aside(self) -> Scorer:
         """One for the same request that knows what this one knows; what it learns goes with it."""
@@ -153,11 +150,10 @@ class Scorer:
 
     def _words(self, node: Node) -> int | None:
         """How many characters of an answer are words for certain. Calls in place of JSON stand at its beginning."""
-        marker = marker_of(self._prompt.notation.format)
-        if node.words is not None or not self._json or not marker:
+        if node.words is not None or not self._json or not self._marker:
             return node.words
-        begun = node.text[node.thought.characters :].lstrip()[: len(marker)]
-        return None if marker.startswith(begun) else len(node.text)
+        begun = node.text[node.thought.characters :].lstrip()[: len(self._marker)]
+        return None if self._marker.startswith(begun) else len(node.text)
 
     def _advance(self, steps: Mapping[FoldKey, tuple[FoldKey | None, Piece]]) -> Waiting[None]:
         by_model: dict[str, list[FoldKey]] = {}
@@ -171,7 +167,7 @@ class Scorer:
             started.append((one, marks, inputs, begin_scoring(one, self._prompt, inputs, self._models[name])))
         for one, marks, inputs, call in started:
             try:
-                folds = check_scores(one, (yield from await_scores(one, call)), len(inputs))
+                folds = yield from await_scores(one, call, len(inputs))
             except CostFailure as failure:
                 folds = self._failed_open(one, [state for state, _ in inputs], failure)
             finally:
@@ -275,27 +271,6 @@ def _steps_behind(node: Node, position: int) -> list[Node]:
     """The nodes of an answer that have tokens behind a position, in order."""
     found = list(itertools.takewhile(lambda step: step.position > position, node.ancestors()))
     return found[::-1]
-
-
-def check_scores(
-    one: BoundCost, answers: Sequence[tuple[FoldState, tuple[float, ...]]] | None, count: int
-) -> list[Fold]:
-    """The folds in a cost model's answers, their scores as the policy counts them.
-
-    Raises CostFailure unless there are `count`, all with scores in [0, 1].
-    """
-    if answers is None:
-        raise cost_failure(one.spec.name, "it gave something else than a state and scores for each question")
-    folds = [Fold(state, scores) for state, scores in answers]
-    if len(folds) != count:
-        raise cost_failure(one.spec.name, f"it gave {len(folds)} answers to {count} questions")
-    for fold in folds:
-        if len(fold.scores) != len(one.model.hazards):
-            raise cost_failure(one.spec.name, f"it gave {len(fold.scores)} scores for {len(one.model.hazards)} hazards")
-        for score in fold.scores:
-            if not (math.isfinite(score) and 0 <= score <= 1):
-                raise cost_failure(one.spec.name, f"it gave {score!r}, which is not a score in [0, 1]")
-    return [Fold(fold.state, tuple(map(one.spec.counted, fold.scores))) for fold in folds]
 
 
 def _previous(track: Track, point: Point, node: Node) -> Point | None:

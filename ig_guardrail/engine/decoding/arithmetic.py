@@ -11,6 +11,8 @@ from ig_guardrail.types import Sampling
 Array: TypeAlias = Any  # a tensor of torch, or an array of numpy
 Ranked: TypeAlias = tuple[float, list[tuple[int, float]]]
 
+COLDEST = 1e-30  # a single float holds any difference of logits divided by this; colder is greedy all the same
+
 
 class Arithmetic(Protocol):
     """One way to compute. Logits are (rows, vocabulary) where nothing else is said; all ways agree up to rounding."""
@@ -46,7 +48,7 @@ class Arithmetic(Protocol):
     def sample(
         self, logits: Array, sampling: Sampling, bias: Any, uniforms: Sequence[float], allowed: Array | None, said: Any
     ) -> tuple[list[int], list[float]]:
-        """One token for each row, and its log-probability in nats; see `sampling.sample_tokens`."""
+        """One token for each row, and its log-probability in nats; see `by_torch.sample_tokens`."""
         ...
 
     def likeliest(self, logits: Array, count: int, allowed: Array | None = None) -> list[int]:

@@ -1,6 +1,6 @@
 """`Arithmetic` by numpy, on the CPU, for engines without torch.
 
-Row by row, so that what stands in one row never changes the bits of another. A token is drawn as `sampling` does it.
+Row by row, so that what stands in one row never changes the bits of another. A token is drawn as `by_torch` does it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft
-from ig_guardrail.engine.decoding.arithmetic import Ranked
+from ig_guardrail.engine.decoding.arithmetic import COLDEST, Ranked
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling
 
@@ -21,7 +21,6 @@ Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
 Bias: TypeAlias = tuple[NDArray[np.int64], Floats]
 
-COLDEST = 1e-30  # a single float holds any difference of logits divided by this; colder is greedy all the same
 DEPTHS = (-12.0, -30.0, -math.inf)  # how far below the likeliest token, in scaled logits, tokens are ranked at first
 
 

@@ -160,10 +160,6 @@ class Caching(Protocol[S]):
         """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
         ...
 
-    def interrupt(self) -> None:
-        """End the pass under way if its request was closed, where the library can; called from any thread."""
-        ...
-
     def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
         """Read all passes, in order. A pass that was read is part of its rows' prefixes from then on.
 

@@ -115,9 +115,6 @@ class ReadingAhead:
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
 
-    def interrupt(self) -> None:
-        self._inner.interrupt()
-
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """What is known already takes no work; a pass that is left alone is read ahead, several are read as ever."""
         fresh: Iterator[PassResult]

@@ -101,9 +101,6 @@ class Repetition:
         layers = [_rows([(prefix.layers[depth], n) for prefix, n in counted]) for depth in depths]
         return CopiedRows(Cache(layers=layers), len(prefixes), self.device, prefixes[0].long)
 
-    def interrupt(self) -> None:
-        """Passes of torch run to their end, which is near: prompts are read in pieces."""
-
     def read(self, passes: Sequence[Pass[CopiedPrefix]]) -> list[PassResult]:
         return [self._read(one, one.rows) for one in passes]
 

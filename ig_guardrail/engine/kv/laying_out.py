@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from transformers.activations import SiLUActivation
 
 from ig_guardrail.engine.kv.attention import TILE
-from ig_guardrail.engine.kv.compiled_layers import CompiledLayer, may_compile
 from ig_guardrail.engine.kv.shared import Sharing, may_serve
-from ig_guardrail.engine.kv.short_layers import ShortLayer
+from ig_guardrail.engine.kv.short_layers import CompiledLayer, ShortLayer, may_compile
 from ig_guardrail.engine.loading.packing import Packer, Share, pack
 from ig_guardrail.engine.model import Model
 

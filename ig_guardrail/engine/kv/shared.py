@@ -313,9 +313,6 @@ class Sharing:
             (reading,) = self.read([Pass(rows, tokens, 1, (depth + 1,), RequestUsage(0))])
         return reading.hidden[depth + 1]  # type: ignore[no-any-return]
 
-    def interrupt(self) -> None:
-        """Passes of torch run to their end, which is near: prompts are read in pieces."""
-
     def read(self, passes: Sequence[Pass[Any]]) -> list[PassResult]:
         """All passes in one forward; those with edited states each in one of its own, and what is known in none."""
         readings = [self._known(one) for one in passes]

@@ -1,14 +1,19 @@
-"""`Caching` over the library's cells: a context for each root, so that no request moves another's bits."""
+"""`Caching` over the library's cells: a context for each root, so that no request moves another's bits.
+
+Also here: prompts that were read, as the library saves a sequence, so that what prompts begin with is read once.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.llama_cpp.cells import Pool
-from ig_guardrail.engine.llama_cpp.prompts import SavedPrompts
 from ig_guardrail.engine.llama_cpp.reader import Prefix, Reader, Rows
 from ig_guardrail.errors import EngineError
 
@@ -40,9 +45,6 @@ class CellCaching:
     def start(self, prefixes: Sequence[Prefix], room: int) -> Rows:
         return Rows(prefixes[0].reader, prefixes, room)
 
-    def interrupt(self) -> None:
-        self._pool.stop.look()
-
     def read(self, passes: Sequence[Pass[Any]]) -> Sequence[PassResult | BaseException]:
         return [self._read(one) for one in passes]
 
@@ -57,6 +59,48 @@ class CellCaching:
             return read
         except BaseException as error:  # it is this pass's alone, since each is a step of its own
             return error
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPrompt:
+    """A sequence of `length` tokens, and the keys of the pages that it begins with."""
+
+    pages: tuple[bytes, ...]
+    length: int
+    data: bytes
+
+
+class SavedPrompts:
+    """Prompts in pages of `page` tokens, `limit` bytes at most; the least recently used is forgotten first."""
+
+    def __init__(self, limit: int, page: int) -> None:
+        self._limit, self._page = limit, page
+        self._kept: OrderedDict[bytes, SavedPrompt] = OrderedDict()  # by the key of the last page
+
+    def give(self, reader: Reader, pages: Sequence[bytes]) -> int:
+        """Begin a reader with what is known of a prompt; how many tokens."""
+        best = max(self._kept.values(), key=lambda one: _shared(one.pages, pages), default=None)
+        known = 0 if best is None else _shared(best.pages, pages)
+        if best is None or known == 0 or reader.root or best.length > reader.cells.size:
+            return 0
+        self._kept.move_to_end(best.pages[-1])
+        reader.begin_with(best.data, best.length, known * self._page)
+        return reader.root
+
+    def keep(self, reader: Reader, pages: Sequence[bytes]) -> None:
+        """Keep what a reader has read of a prompt, unless all of its pages are known."""
+        if not pages or any(_shared(one.pages, pages) == len(pages) for one in self._kept.values()):
+            return
+        data = reader.cells.saved(0)
+        if len(data) > self._limit:
+            return
+        self._kept[pages[-1]] = SavedPrompt(tuple(pages), reader.cells.used, data)
+        while sum(len(one.data) for one in self._kept.values()) > self._limit:
+            self._kept.popitem(last=False)
+
+
+def _shared(one: Sequence[bytes], other: Sequence[bytes]) -> int:
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))))
 
 
 def _no_edits() -> EngineError:

@@ -63,7 +63,7 @@ class LlamaCppEngine(TreeEngine):
         grammars, pace = Grammars(language, chat.text_ids), pace_of(caching)
         operations = TreeOperations(tree, caching, ByNumpy(), chat, language, grammars, info, pace)
         loop = Loop("ig-engine")
-        super().__init__(operations, loop, Scheduler(loop, caching.read, pace))
+        super().__init__(operations, loop, Scheduler(loop, caching.read, pace), pool.stop.look)
 
 
 def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVocabulary:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerDraft
+from ig_guardrail.engine.decoding.by_torch import allowed_tokens, top_logprobs
 from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
-from ig_guardrail.engine.decoding.sampling import allowed_tokens, top_logprobs
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary

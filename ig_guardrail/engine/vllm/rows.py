@@ -16,11 +16,10 @@ from torch import Tensor
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft, AnswerRules
 from ig_guardrail.engine.decoding.arithmetic import Ranked
-from ig_guardrail.engine.decoding.by_torch import ByTorch
+from ig_guardrail.engine.decoding.by_torch import ByTorch, log_normaliser
 from ig_guardrail.engine.decoding.decode import RANKED_AT_ONCE, DecodingRow, Draws, draw_tokens
 from ig_guardrail.engine.decoding.messages import messages_of
 from ig_guardrail.engine.decoding.penalties import SaidTokens
-from ig_guardrail.engine.decoding.sampling import log_normaliser
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.detokenize import Held
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary

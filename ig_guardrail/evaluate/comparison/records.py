@@ -19,7 +19,7 @@ from typing import Any
 
 from ig_guardrail.costs.rewards.base import RewardModel
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.history import read_answers
+from ig_guardrail.drive.contexts import read_answers
 from ig_guardrail.drive.run import method_for
 from ig_guardrail.evaluate.answers import Answer, Arm
 from ig_guardrail.evaluate.arms import under, watching

@@ -15,7 +15,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.drive.run import make_run
 from ig_guardrail.drive.runners import finish
 from ig_guardrail.drive.scoring.cost_registry import BoundCost, CostRegistry
-from ig_guardrail.drive.scoring.scorer import Scorer, of_shown_thoughts
+from ig_guardrail.drive.scoring.scorer import NO_PROMPT, Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import GuardrailError, RequestError
 from ig_guardrail.settings import Limits
@@ -25,8 +25,6 @@ from ig_guardrail.workbench.cases.reading import CaseFile, read_cases
 from ig_guardrail.workbench.cases.recordings import RecordedCost, Recordings, recordings_path
 from ig_guardrail.workbench.cases.scored import HeardCost, Reading, RecordedScores
 from ig_guardrail.workbench.cases.suite import CostsOfCases, folder_of_policy, judged_text
-
-HELLO = Message("user", "Hello.")  # what answers are read as answers to, as messages are at start-up
 
 
 def record_files(paths: Sequence[str], model: str) -> list[Path]:
@@ -93,7 +91,7 @@ def _read_prompt(text: str, policy: CompiledPolicy, engine: Engine, costs: CostR
 
 def _read_answer(text: str, calls: bool, engine: Engine, costs: CostRegistry, found: Recordings) -> None:
     """Score a text at every charge point of every budget, and note where the model's tokens end in it."""
-    prompt = engine.encode((HELLO,))
+    prompt = engine.encode((NO_PROMPT,))
     root = engine.open(prompt, Sampling(max_tokens=engine.info.context), costs.layers).result()
     try:
         (node,) = engine.append([(root, text)]).result()
@@ -106,4 +104,4 @@ def _read_answer(text: str, calls: bool, engine: Engine, costs: CostRegistry, fo
     whole = replace(node, finish="stop", words=0 if calls else len(text))
     points = [(rule, charge_points(rule, 0, whole.position, ended=True)) for rule in costs.rules]
     due = [(rule.budget.id, point) for rule, places in points for point in places]
-    finish(Scorer(costs, prompt, thoughts=of_shown_thoughts(engine)).measure(whole, due))
+    finish(Scorer.of_written(engine, costs, prompt).measure(whole, due))

@@ -14,8 +14,9 @@ from ig_guardrail.errors import RequestError
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.chat.settings import ChatSettings
 from ig_guardrail.integrations.langchain.lazy_guardrail import LazyGuardrail
-from ig_guardrail.ledger import MemoryLedger, process_ledger
+from ig_guardrail.ledger import AccountKey, MemoryLedger, process_ledger
 from ig_guardrail.rollout.canary import canary_in
+from ig_guardrail.rollout.rollout import NOBODY
 from ig_guardrail.settings import Limits
 from ig_guardrail.spec import GuardrailSpec
 
@@ -147,8 +148,12 @@ class OpenedModel(ChatSettings):
             if self.reload or not opening.known:
                 await asyncio.to_thread(opening.read)
 
-    def _present(self) -> Guardrail:
-        return self._given() or self._opened().current()
+    def _present(self, model: str | None = None, payer: AccountKey = NOBODY) -> Guardrail:
+        """The guardrail of a call: the one that was handed in, or what the names open for whoever pays.
+
+        model: the one that the call asks for
+        """
+        return self._given(model) or self._opened(model).current(payer)
 
     def _hashes(self) -> list[str]:
         """What tells an open guardrail's weights and cost models apart, or those that have more than a name."""

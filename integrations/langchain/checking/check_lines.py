@@ -12,16 +12,15 @@ from typing import Any, Literal
 from ig_guardrail.audit.chain import ANSWER, CALL
 from ig_guardrail.audit.log import AuditLog
 from ig_guardrail.budget import BudgetState
+from ig_guardrail.drive.prompt_check import PromptCheck
 from ig_guardrail.drive.records.auditor import drafts_of, named, recorded
 from ig_guardrail.drive.records.receipts import now
-from ig_guardrail.drive.records.recorder import denied_candidates, policy_facts, tracks_of
-from ig_guardrail.drive.scoring.cost_registry import CostRegistry
+from ig_guardrail.drive.records.recorder import denied_candidates, policy_facts, recorded_prompt, tracks_of
 from ig_guardrail.drive.usage import DeniedDraft
 from ig_guardrail.integrations.langchain.checking.answer_check import Refusal
-from ig_guardrail.integrations.langchain.checking.text_checks import BudgetCheck, PromptScore, TextChecks
+from ig_guardrail.integrations.langchain.checking.text_checks import BudgetCheck, TextChecks
 from ig_guardrail.ledger import AccountKey
-from ig_guardrail.policy.expression import written
-from ig_guardrail.stream.recording import RecordedModel, RecordedPrompt, Recording
+from ig_guardrail.stream.recording import RecordedModel, Recording
 from ig_guardrail.types import Measure
 
 NO_ENGINE = dict.fromkeys(("name", "sha256", "numerics", "language"), "")
@@ -38,7 +37,7 @@ class CheckedText:
     what: Literal["input", "answer", "call"]
     shown: str
     budgets: tuple[BudgetCheck, ...] = ()
-    prompt: PromptScore | None = None
+    prompt: PromptCheck = field(default_factory=PromptCheck)
     refusal: Refusal | None = None
     told: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,8 +61,8 @@ def check_entry(
         released=len(charges[:1]),
         ended=bool(charges),
         searched=False,
-        tracks=tracks_of(CostRegistry(checks.by_name, checks.rules, checks.hashes), charges),
-        prompt=_prompt(checks, checked.prompt),
+        tracks=tracks_of(checks.costs, charges),
+        prompt=recorded_prompt(checks.policy.prompt, checked.prompt),
         denied=denied_candidates(over),
         text=checked.shown,
         shadow={},
@@ -84,16 +83,8 @@ def check_entry(
 
 def _models(checks: TextChecks) -> dict[str, RecordedModel]:
     """Cost models as they are charged here, whatever else they declare: once, with the whole text."""
-    bound = checks.by_name.items()
-    return {name: RecordedModel(checks.hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in bound}
-
-
-def _prompt(checks: TextChecks, prompt: PromptScore | None) -> RecordedPrompt | None:
-    rule = checks.policy.prompt
-    if rule is None or prompt is None or not prompt.scores:
-        return None
-    action = rule.on_exceed if prompt.score > rule.threshold else "none"
-    return RecordedPrompt(written(rule.cost), prompt.scores, prompt.score, action)
+    bound, hashes = checks.costs.by_name.items(), checks.costs.hashes
+    return {name: RecordedModel(hashes[name], "final", "level", tuple(one.model.hazards)) for name, one in bound}
 
 
 def _draft(check: BudgetCheck) -> DeniedDraft:

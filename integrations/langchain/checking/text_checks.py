@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,17 @@ from ig_guardrail.budget import BudgetRule, BudgetState, SafetyState, charge, se
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import build_costs, reads_text
 from ig_guardrail.costs.combine import evaluate, hazards_behind, pick
-from ig_guardrail.drive.prompt_check import prompt_hazards
+from ig_guardrail.drive.prompt_check import PromptCheck, score_turns
 from ig_guardrail.drive.records.auditor import Auditor
 from ig_guardrail.drive.runners import finish
-from ig_guardrail.drive.scoring.cost_registry import BoundCost, bind_cost, check_prompt, counted_sha256
+from ig_guardrail.drive.scoring.cost_registry import (
+    BoundCost,
+    CostRegistry,
+    bind_cost,
+    check_prompt,
+    counted_sha256,
+)
 from ig_guardrail.drive.scoring.judging import START, await_scores, begin_scoring
-from ig_guardrail.drive.scoring.scorer import check_scores
 from ig_guardrail.engine.external.engine import StreamedEngine
 from ig_guardrail.engine.external.stream import AnswerReader
 from ig_guardrail.errors import EngineError
@@ -35,7 +40,7 @@ from ig_guardrail.rollout.canary import Canary
 from ig_guardrail.rollout.rollout import Rollout
 from ig_guardrail.settings import AuditFile, audit_file
 from ig_guardrail.text.calls import format_call
-from ig_guardrail.types import Budget, Charge, CompiledPolicy, Measure, Piece, Prompt, Role, Sampling
+from ig_guardrail.types import Budget, Charge, CompiledPolicy, Measure, Message, Piece, Prompt, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +59,15 @@ class BudgetCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptScore:
-    """What the prompt rule says of an input turn. denied: the hazards for which it is refused; None where it is not.
-
-    scores  by cost model, the highest of its hazards
-    """
-
-    score: float = 0.0
-    scores: Mapping[str, float] = field(default_factory=dict)
-    denied: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TextChecks:
     """A policy and those of its cost models that read text. A check blocks its thread, within their time limits.
 
-    arm: `stable` or `canary`, where some are checked under another policy; else ""
+    costs  these cost models, and the enforced budgets that read text alone; each is charged once, for all of a text
+    arm    `stable` or `canary`, where some are checked under another policy; else ""
     """
 
     policy: CompiledPolicy
-    by_name: Mapping[str, BoundCost]
-    hashes: Mapping[str, str]
+    costs: CostRegistry
     opened_from: tuple[str | Path | CompiledPolicy, Mapping[str, CostModel] | None]
     arm: str = ""
 
@@ -85,38 +78,23 @@ class TextChecks:
         """Pickled by what they were opened from."""
         return text_checks, self.opened_from
 
-    def prompt(self, text: str) -> PromptScore:
+    def prompt(self, text: str) -> PromptCheck:
         """What the prompt rule says of one input turn; nothing without a rule. Raises CostFailure without a score."""
-        rule = self.policy.prompt
-        if rule is None or not text.strip():
-            return PromptScore()
-        scores = {name: self._asked(name, self.by_name[name].model, text, "user") for name in rule.cost.models()}
-        highest = {name: max(own.values()) for name, own in scores.items()}
-        score = evaluate(rule.cost, highest)
-        refused = rule.on_exceed == "refuse" and score > rule.threshold
-        return PromptScore(score, highest, prompt_hazards(rule, scores) if refused else None)
+        turns = [Message("user", text)] if text.strip() else []
+        return finish(score_turns(self.policy.prompt, self.costs, Prompt((), ()), turns))
 
     def refuses_prompt(self, text: str) -> bool:
         """Whether the policy refuses an input turn outright."""
-        return self.prompt(text).denied is not None
+        return self.prompt(text).action == "refuse"
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """The enforced budgets that read text alone."""
-        return tuple(
-            budget
-            for budget in self.policy.budgets
-            if budget.mode == "enforce" and all(model in self.by_name for model in budget.cost.models())
-        )
-
-    @property
-    def rules(self) -> tuple[BudgetRule, ...]:
-        """How they are charged here: once, for the whole of a text."""
-        return tuple(BudgetRule(budget, "final", "level") for budget in self.budgets)
+        return tuple(rule.budget for rule in self.costs.rules)
 
     def judged(self, texts: Sequence[str]) -> Iterator[BudgetCheck]:
         """What the worst of some texts costs each of these budgets by itself, in their order."""
-        for rule in self.rules:
+        for rule in self.costs.rules:
             budget = rule.budget
             scores = {model: self._worst(model, texts) for model in budget.cost.models()}
             raw = _joined(budget, scores)
@@ -140,15 +118,15 @@ class TextChecks:
 
     def _worst(self, name: str, texts: Sequence[str]) -> dict[str, float]:
         """By hazard, the highest score that a cost model gives to one of some answers, calls and JSON read decoded."""
-        scores = [self._asked(name, self.by_name[name].reader, text) for text in texts]
+        cost = self.costs.by_name[name]
+        model = cost.reader
+        scores = [self._asked(cost, model, text) for text in texts]
         return {hazard: max(own[hazard] for own in scores) for hazard in scores[0]}
 
-    def _asked(self, name: str, model: CostModel, text: str, role: Role = "assistant") -> dict[str, float]:
-        """Scores by hazard."""
-        cost = self.by_name[name]
-        call = begin_scoring(cost, Prompt((), ()), [(START, Piece(text, ended=True, role=role))], model)
-        answers = finish(await_scores(cost, call))
-        (fold,) = check_scores(cost, answers, 1)
+    def _asked(self, cost: BoundCost, model: CostModel, text: str) -> dict[str, float]:
+        """Scores by hazard. model: the cost model as it reads answers"""
+        call = begin_scoring(cost, Prompt((), ()), [(START, Piece(text, ended=True))], model)
+        (fold,) = finish(await_scores(cost, call, 1))
         return dict(zip(model.hazards, fold.scores, strict=True))
 
 
@@ -187,9 +165,13 @@ def _checks_under(
     built = build_costs(policy.cost_models, asked, opened_from[1], engine=None, base_dir=folder)
     check_prompt(policy.prompt, {name: one.model for name, one in built.items()})
     kept = {name: one for name, one in built.items() if not one.model.layers}
-    bound = {name: bind_cost(one) for name, one in kept.items()}
-    hashes = {name: counted_sha256(one) for name, one in kept.items()}
-    return TextChecks(policy, bound, hashes, opened_from, arm)
+    enforced = [budget for budget in policy.budgets if budget.mode == "enforce"]
+    costs = CostRegistry(
+        {name: bind_cost(one) for name, one in kept.items()},
+        tuple(BudgetRule(one, "final", "level") for one in enforced if all(name in kept for name in one.cost.models())),
+        {name: counted_sha256(one) for name, one in kept.items()},
+    )
+    return TextChecks(policy, costs, opened_from, arm)
 
 
 class CheckOpening(Rollout[TextChecks]):

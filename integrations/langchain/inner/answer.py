@@ -20,9 +20,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ig_guardrail.engine.external.stream import Calls
 from ig_guardrail.errors import EngineError, GenerationFailed, StreamFailed
-from ig_guardrail.integrations.langchain.inner.call_parts import CallParts
-from ig_guardrail.integrations.langchain.inner.characters import Characters, whole
 from ig_guardrail.integrations.langchain.inner.endings import ending_of
+from ig_guardrail.integrations.langchain.inner.pieces import CallParts, Characters, whole
 from ig_guardrail.integrations.langchain.messages.conversation import CALLS, words_of
 from ig_guardrail.integrations.langchain.messages.outcomes import answer_chunks as messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import cut_call, ending, finish_reason

@@ -16,8 +16,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 
 from ig_guardrail.engine.external.stream import AwaitedReading, PulledReading
 from ig_guardrail.integrations.langchain.inner.answer import InnerAnswer, answer_pieces, relayed, spoken_async
-from ig_guardrail.integrations.langchain.inner.unheard import unheard, unheard_config
-from ig_guardrail.integrations.langchain.inner.unkept import UnkeptAnswers
+from ig_guardrail.integrations.langchain.inner.apart import UnkeptAnswers, unheard, unheard_config
 from ig_guardrail.types import Chunk
 
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ig_guardrail.engine.compiled import gate, norm, product, turn
 from ig_guardrail.engine.kv import short_layers
-from ig_guardrail.engine.kv.compiled_layers import CompiledLayer
 from ig_guardrail.engine.kv.laying_out import lay_out
+from ig_guardrail.engine.kv.short_layers import CompiledLayer
 from ig_guardrail.engine.loading import packing
 from ig_guardrail.engine.loading.packing import PackedLinear, Packer, pack
 from ig_guardrail.engine.loading.quantized import quantize

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ig_guardrail.engine.decoding.by_torch import LogitBias, _ranking, bias_of
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
-from ig_guardrail.engine.decoding.sampling import LogitBias, _ranking, bias_of
 from ig_guardrail.engine.kv.attention import attend_block
 from ig_guardrail.engine.kv.copied import Repetition
 from ig_guardrail.engine.kv.prompt_cache import PromptCache

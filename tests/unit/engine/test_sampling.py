@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ig_guardrail.engine.decoding import sampling as module
+from ig_guardrail.engine.decoding import by_torch as module
+from ig_guardrail.engine.decoding.by_torch import bias_of, sample_tokens, top_logprobs
 from ig_guardrail.engine.decoding.penalties import said_tokens
-from ig_guardrail.engine.decoding.sampling import bias_of, sample_tokens, top_logprobs
 from ig_guardrail.engine.scripted.script import pick, shaped
 from ig_guardrail.errors import EngineError
 from ig_guardrail.types import Sampling

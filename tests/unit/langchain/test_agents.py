@@ -19,9 +19,8 @@ from ig_guardrail.engine.scripted.engine import ScriptedEngine
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from ig_guardrail.integrations.langchain.middleware import GuardrailMiddleware
-from ig_guardrail.integrations.langchain.response_format import GIVE_IT, GO_ON
 from ig_guardrail.integrations.langchain.store_ledger import StoreLedger
-from ig_guardrail.text.calls import OPEN, format_call
+from ig_guardrail.text.calls import GIVE_IT, GO_ON, OPEN, format_call
 from tests.golden.conversations import CALM, POLITE, RUDE, compiled
 from tests.unit.langchain.obliging import Obliging, obliging_guardrail
 

@@ -1,7 +1,8 @@
-"""The pieces of streamed tool calls, put together once all are there: work that is linear in what was sent.
+"""What others stream in pieces, put together again: characters, and tool calls.
 
-Pieces belong together as LangChain merges them: by an index that is a number, where their ids do not contradict each
-other. A piece without such an index is a call of its own.
+Some hosts cut between the two halves that UTF-16 has of one character. Pieces of calls belong together as LangChain
+merges them: by an index that is a number, where their ids do not contradict each other. A piece without such an index
+is a call of its own. They are joined once all are there: work that is linear in what was sent.
 """
 
 from __future__ import annotations
@@ -10,6 +11,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+
+class Characters:
+    """Reads one text that comes in chunks. A first half at the end of a chunk waits for the next one.
+
+    Raises UnicodeError for a half that stays alone.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def read(self, text: str) -> str:
+        """The characters that more text completes."""
+        known = self._half + text
+        self._half = known[-1:] if "\ud800" <= known[-1:] <= "\udbff" else ""
+        return whole(known[: len(known) - len(self._half)])
+
+    def end(self) -> str:
+        """What is left where the text ends: nothing."""
+        return whole(self._half)
+
+
+def whole(text: str) -> str:
+    """A text whose halves of characters have met. Raises UnicodeError if one has not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    return text
 
 
 @dataclass(slots=True)
