@@ -25,7 +25,7 @@ from ig_guardrail.engine.text.arranging import TemplateMessage, arrangements, ma
 from ig_guardrail.engine.text.call_turns import call_turns, one_call_a_turn
 from ig_guardrail.engine.text.rendering import Rendering, TemplateRefusal, TextSpan, render, template_of
 from ig_guardrail.engine.text.separators import separators_of
-from ig_guardrail.engine.text.thoughts import ThoughtFormat, Told, thought_format_of, told_for
+from ig_guardrail.engine.text.thoughts import TemplateVariables, ThoughtFormat, thought_format_of, told_for
 from ig_guardrail.engine.text.tool_probe import markers_of, tool_format_of
 from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.text.calls import CLOSE, OPEN
@@ -125,7 +125,7 @@ class Chat:
         return replace(part, text="".join(texts))
 
     def _ids(
-        self, parts: Sequence[TemplateMessage], notation: CallNotation, switches: Told
+        self, parts: Sequence[TemplateMessage], notation: CallNotation, switches: TemplateVariables
     ) -> tuple[tuple[int, ...], str]:
         """The tokens of a conversation, and what its template makes of it."""
         given = [self._with_thought(self._safe(part)) for part in parts]  # again, since some were joined
@@ -149,7 +149,7 @@ class Chat:
         parts: Sequence[TemplateMessage],
         tools: Sequence[Mapping[str, Any]],
         notation: CallNotation,
-        switches: Told,
+        switches: TemplateVariables,
     ) -> Rendering:
         key = None if self.thoughts is None else self.thoughts.key
         return render(self.tokenizer, parts, tools, notation.format, switches, key)

@@ -25,7 +25,7 @@ _STARTS = ("<{}>", "[{}]", "<|START_{}|>", "<|begin_of_{}|>")
 _NAMED = re.compile("think|thought|reason", re.IGNORECASE)
 _SWITCH = re.compile(r"\b\w*(?:think|reason)\w*\b")
 
-Told: TypeAlias = Mapping[str, bool | str]  # variables of a template
+TemplateVariables: TypeAlias = Mapping[str, bool | str]  # variables of a template
 
 ThoughtEnding: TypeAlias = Literal[
     "opened", "skipped", "free"
@@ -49,16 +49,16 @@ class ThoughtFormat:
     plain: str = ""
     key: str | None = None
     ends: ThoughtEnding = "free"
-    off: Told | None = None
-    on: Told | None = None
-    efforts: Mapping[str, Told] = field(default_factory=dict)
+    off: TemplateVariables | None = None
+    on: TemplateVariables | None = None
+    efforts: Mapping[str, TemplateVariables] = field(default_factory=dict)
 
     @property
     def over(self) -> str:
         """What ends a thought alone: where words have a header of their own (channels), another may follow instead."""
         return self.closing.removesuffix(self.plain) or self.closing
 
-    def switches(self, thinking: bool | None) -> Told:
+    def switches(self, thinking: bool | None) -> TemplateVariables:
         """What the template is told. Raises RequestError where it cannot be told to have the model not think."""
         if thinking is None:
             return {}
@@ -87,7 +87,7 @@ class ThoughtFormat:
         return "opened" if said.endswith(self.opening) else "skipped" if said.endswith(self.closing) else "free"
 
 
-def told_for(thinking: Thinking, thoughts: ThoughtFormat | None) -> Told:
+def told_for(thinking: Thinking, thoughts: ThoughtFormat | None) -> TemplateVariables:
     """What a template is told for a model to think, not to think, or to think so much. thoughts: of the template
 
     Raises RequestError where it cannot be told.
@@ -155,8 +155,8 @@ def _by_tags(tokenizer: Any) -> ThoughtFormat | None:
 def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
     """The same with how prompts end, and the names that change it."""
     ends = found.ends_in(_invitation(tokenizer))
-    off: Told | None = {} if ends == "skipped" else None
-    on: Told | None = None if ends == "skipped" else {}
+    off: TemplateVariables | None = {} if ends == "skipped" else None
+    on: TemplateVariables | None = None if ends == "skipped" else {}
     for name in _switch_names(tokenizer):
         for value in (False, True):
             told = found.ends_in(_invitation(tokenizer, {name: value}))
@@ -173,13 +173,13 @@ def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
     return ThoughtFormat(found.opening, found.closing, found.plain, found.key, ends, off, on, efforts)
 
 
-def _efforts(tokenizer: Any, on: Told) -> dict[str, Told]:
+def _efforts(tokenizer: Any, on: TemplateVariables) -> dict[str, TemplateVariables]:
     """What the template must be told so that the model thinks so much, by the words that it knows, "none" among them.
 
     It knows a word if it writes another prompt for it than for no word at all, or refuses what is none. on: told beside
     """
     for name in (name for name in _switch_names(tokenizer) if "effort" in name):
-        told: dict[str, Told] = {word: {**on, name: word} for word in ("none", *EFFORTS, NO_WORD)}
+        told: dict[str, TemplateVariables] = {word: {**on, name: word} for word in ("none", *EFFORTS, NO_WORD)}
         prompts = {word: _rendered(tokenizer, _turns(), True, switches) for word, switches in told.items()}
         unknown = prompts.pop(NO_WORD)
         if unknown is not None and NO_WORD in unknown:
@@ -203,7 +203,7 @@ def _switch_names(tokenizer: Any) -> list[str]:
     return list(dict.fromkeys(_SWITCH.findall(template_of(tokenizer))))
 
 
-def _invitation(tokenizer: Any, switches: Told | None = None) -> str:
+def _invitation(tokenizer: Any, switches: TemplateVariables | None = None) -> str:
     """What the template writes behind the last turn, for the model to go on from."""
     bare, prompt = (_rendered(tokenizer, _turns(), asked, switches) or "" for asked in (False, True))
     return prompt[len(_shared(bare, prompt)) :]
@@ -224,7 +224,7 @@ def _said(text: str = ANSWER, **beside: str) -> dict[str, str]:
 
 
 def _rendered(
-    tokenizer: Any, turns: list[dict[str, str]], prompt: bool = False, switches: Told | None = None
+    tokenizer: Any, turns: list[dict[str, str]], prompt: bool = False, switches: TemplateVariables | None = None
 ) -> str | None:
     """The text of a conversation; None if the template refuses it."""
     try:
