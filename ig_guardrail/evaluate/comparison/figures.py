@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Literal
 
 from ig_guardrail.errors import RequestError
@@ -142,14 +143,29 @@ def _over_again(record: Record) -> bool:
     return record.checked is not None and record.checked.over is not None
 
 
+def _apart(record: Record) -> int:
+    """Thousandths between what was spent and the account from the tokens alone, at most. 0 where none was asked for."""
+    checked = record.checked
+    if checked is None:
+        return 0
+    return max((ceil(1000 * abs(spent - checked.spend[key])) for key, spent in record.audit.spend.items()), default=0)
+
+
 def _safety(rows: Sequence[PromptAnswers]) -> list[Figure]:
     part = "all prompts"
     over = _count(row.guarded.answer.over is not None for row in rows)
     checked = _count(_over_again(row.guarded.answer) for row in rows)
+    apart = max((_apart(row.guarded.answer) for row in rows), default=0)
     failed = _count(row.guarded.answer.outcome in ("failed", "cancelled") for row in rows)
     return [
         Figure(part, "over_budget", "guarded answers over budget, by their receipts (count)", over),
         Figure(part, "over_budget_checked", "the same, charged once more from the tokens alone (count)", checked),
+        Figure(
+            part,
+            "spend_apart",
+            "how far such an account is from what was spent at most (thousandths)",
+            Estimate(apart, apart, apart, len(rows)),
+        ),
         Figure(part, "failed", "guarded requests that failed (count)", failed),
     ]
 

@@ -98,6 +98,9 @@ def test_fallbacks_and_answers_over_budget_are_counted_on_every_prompt() -> None
     assert table["over_budget_checked"].estimate.value == 1
     assert kept["over_budget_checked"] is False
     assert kept["over_budget"]
+    apart = max(abs(spent - GOOD.audit.spend[key]) for key, spent in OVER.spend.items())
+    assert table["spend_apart"].estimate.value == pytest.approx(1000 * apart, abs=1)
+    assert table["spend_apart"].estimate.value > 0
     assert table["benign_fallback"].estimate.value == 1
 
 
