@@ -12,10 +12,12 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.loading.pretokenize import cut_as
+from ig_guardrail.engine.loading.soundness.folder import WHOLE
 from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet, remembered_sha256, store_folder
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import ModelError, brief
@@ -61,51 +63,74 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     """
     require("embedded", by=f"model file {packed.name}", where="model")
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
-    from ig_guardrail.engine.loading.gguf_header import read_once
-    from ig_guardrail.engine.loading.soundness.fitness import require_whole, shape_of
+    from ig_guardrail.engine.loading.gguf_file import read_once
+    from ig_guardrail.engine.loading.gguf_weights import PackedWeights
+    from ig_guardrail.engine.loading.soundness.fitness import shape_of
     from ig_guardrail.engine.loading.soundness.gguf_claims import Claims
 
-    auto: Any = AutoModelForCausalLM
     where = f"model file {packed.name}"
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}
     watched = sys.stderr.isatty()
     if watched:
         print(f"unpacking {packed.name} once, for all later starts; a large file takes minutes", file=sys.stderr)
-    # unpacking draws a bar that no setting hides
+    # `transformers` draws a bar that no setting hides
     with quiet(), contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
-        try:
-            with read_once(packed) as reader:
-                claims = Claims(reader, where)
-                claims.require_one_file()
-                tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
-                require_sound(tokenizer, where)
-                _try_each_kind(reader)
-                config = AutoConfig.from_pretrained(packed.parent, **source)
-                claims.require_tensors(shape_of(config, where))
-                claims.set_positions(config)
-                told = {"config": config, "dtype": torch.float32, "output_loading_info": True}
-                unpacked, found = auto.from_pretrained(packed.parent, **told, **source)
-                require_whole(found, where)
-                name, ends = _cutting_of(reader), claims.ends(tokenizer)
-        except ModelError:
-            raise
-        except Exception as error:  # readers of damaged files raise what they like
-            raise _unreadable(packed, error) from error
-        config = unpacked.config
-        if hasattr(config, "quantization_config"):  # the weights are plain now, and say so
-            del config.quantization_config
-        with torch.device("meta"):  # nothing is drawn for weights that are there already
-            model = auto.from_config(config)
-        model.load_state_dict(unpacked.state_dict(), assign=True)
-        model.tie_weights()
-        model.generation_config = unpacked.generation_config
+        with _told_of(packed), read_once(packed) as reader:
+            claims = Claims(reader, where)
+            claims.require_one_file()
+            tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
+            require_sound(tokenizer, where)
+            _try_each_kind(reader)
+            config = AutoConfig.from_pretrained(packed.parent, **source)
+            claims.set_positions(config)
+            model = shape_of(config, where)
+            weights = PackedWeights(reader, model)
+            claims.require_tensors(weights.names, config.tie_word_embeddings)
+            name, ends = _cutting_of(reader), claims.ends(tokenizer)
+            whole = None if weights.can_be_written() else _loaded(packed, config, source)
+        model.to(getattr(torch, dtype))
         model.generation_config.eos_token_id = ends
-        model.to(getattr(torch, dtype)).save_pretrained(folder)
+        if whole is None:
+            model.config.update({"architectures": [type(model).__name__], "dtype": model.dtype})
+            model.config.save_pretrained(folder)
+            model.generation_config.save_pretrained(folder)
+            with _told_of(packed, OSError):
+                weights.write(folder / WHOLE, model.dtype, watched)
+        else:
+            model.load_state_dict(whole, assign=True)
+            model.tie_weights()
+            model.to(getattr(torch, dtype)).save_pretrained(folder)
         if name is not None and not cut_as(tokenizer, name):
             (folder / _DOUBT).write_text(_doubt(packed, name))
         tokenizer.save_pretrained(folder)
+
+
+def _loaded(packed: Path, config: Any, source: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The weights as `transformers` unpacks them, all at once."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from ig_guardrail.engine.loading.soundness.fitness import require_whole
+
+    auto: Any = AutoModelForCausalLM
+    told = {"config": config, "dtype": torch.float32, "output_loading_info": True}
+    unpacked, found = auto.from_pretrained(packed.parent, **told, **source)
+    require_whole(found, f"model file {packed.name}")
+    weights: Mapping[str, Any] = unpacked.state_dict()
+    return weights
+
+
+@contextlib.contextmanager
+def _told_of(packed: Path, passed: type[Exception] = ModelError) -> Iterator[None]:
+    """Tells as one message what readers of damaged files raise, who raise what they like; `passed` errors stay."""
+    try:
+        yield
+    except (ModelError, passed):
+        raise
+    except Exception as error:
+        raise _unreadable(packed, error) from error
 
 
 def _try_each_kind(reader: GGUFReader) -> None:

@@ -8,7 +8,7 @@ says, and a file is refused whose tensors would be left out, or do not make up t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.engine.text.endings import end_of_turn
@@ -83,19 +83,14 @@ class Claims:
         if turned is not None and turned != int(size * whole.get("partial_rotary_factor", 1.0)):
             raise self._positions(f"in {turned} of {size} numbers of a head")
 
-    def require_tensors(self, model: Any) -> None:
-        """Raises ModelError unless the file's tensors are those of `model`, which is made of its config."""
-        from transformers.modeling_gguf_pytorch_utils import (
-            TENSOR_PROCESSORS,
-            TensorProcessor,
-            get_gguf_hf_weights_map,
-        )
+    def require_tensors(self, places: Collection[str], is_tied: bool) -> None:
+        """Raises ModelError unless the file's tensors are those that a model of its config has places for.
 
-        processor = TENSOR_PROCESSORS.get(self._architecture, TensorProcessor)(config=model.config.to_dict())
-        places: dict[str, str] = get_gguf_hf_weights_map(model, processor)
+        is_tied: whether the output layer is the embedding's
+        """
         known = {_stem(name) for name in places}
         here = {_stem(tensor.name) for tensor in self._reader.tensors} - {_stem(_FACTORS)}
-        tied = {_stem("output.weight")} if model.config.tie_word_embeddings else set()
+        tied = {_stem("output.weight")} if is_tied else set()
         if here - known:
             raise self._refused(
                 f"`transformers` has no place for {len(here - known)} of its tensors, such as '{min(here - known)}'",
