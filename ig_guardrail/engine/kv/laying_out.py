@@ -13,6 +13,7 @@ from ig_guardrail.engine.kv.attention import TILE
 from ig_guardrail.engine.kv.shared import Sharing, may_serve
 from ig_guardrail.engine.kv.short_layers import CompiledLayer, ShortLayer, may_compile
 from ig_guardrail.engine.loading.packing import Packer, Share, pack
+from ig_guardrail.engine.loading.trials import Trials
 from ig_guardrail.engine.model import Model
 
 _KNOWN = {f"{name}DecoderLayer" for name in ("Llama", "Mistral", "Qwen2", "Qwen3")}  # others may differ within a model
@@ -20,19 +21,24 @@ _WHOLE_AND_ONE = (TILE, 1)  # tokens of the passes by which layers are compared
 _FEW = (*[1] * 24, 2, 3, 4, 16)
 
 
-def lay_out(model: Any) -> None:
+def lay_out(model: Any, trials: Trials | None = None, name: str = "") -> None:
     """Pack the linear layers of a loaded model, and have its decoder layers read in few calls.
 
     Each way is tried on the last layer, and taken where it gives the same bits as the way before.
+
+    trials  what was found before on this machine
+    name    of the model in them: says which weights it has, and in which numbers
     """
-    packer, short = Packer(), _can_be_short(model)
+    trials = trials or Trials()
+    packer, short = Packer(trials=trials), trials.find(f"short {name}", lambda: _can_be_short(model))
     if short:
         for layer in model.model.layers:
             _join(layer.self_attn, ("q_proj", "k_proj", "v_proj"), packer)
             _join(layer.mlp, ("gate_proj", "up_proj"), packer)
     pack(model, packer)
     if short:
-        kind = CompiledLayer if _can_be_compiled(model) else ShortLayer
+        compiled = trials.find(f"compiled {name}", lambda: _can_be_compiled(model))
+        kind = CompiledLayer if compiled else ShortLayer
         model.model.layers = nn.ModuleList([kind(layer) for layer in model.model.layers])
 
 

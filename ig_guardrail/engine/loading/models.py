@@ -19,6 +19,7 @@ from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.revisions import FORM
 
 if TYPE_CHECKING:
+    from ig_guardrail.engine.loading.trials import Trials
     from ig_guardrail.engine.loading.weights import Weights
     from ig_guardrail.engine.transformers import TransformersEngine
 
@@ -69,10 +70,13 @@ def load_engine(
     return _REGISTRY.get(key, lambda: _start(model, place, numerics, revision))
 
 
-def load_weights(model: str, device: str, numerics: str, revision: str | None = None) -> Weights:
+def load_weights(
+    model: str, device: str, numerics: str, revision: str | None = None, trials: Trials | None = None
+) -> Weights:
     """A model's weights and tokenizer on `device`, for this caller alone.
 
     numerics  a dtype, or "int4"
+    trials    what was found before on this machine
     """
     check_revision(model, revision)
     _require_readers(model)
@@ -88,7 +92,7 @@ def load_weights(model: str, device: str, numerics: str, revision: str | None = 
     except Exception as error:  # readers of odd files raise what they like
         raise unreadable(model, source.folder, error) from error
     if quantized:
-        quantize(loaded)
+        quantize(loaded, trials)
     return Weights(model, source.sha256, loaded, tokenizer, quantized, source.revision)
 
 
@@ -134,10 +138,13 @@ def find_sha256(model: str, folder: Path) -> str | None:
 
 def _start(model: str, device: str, numerics: str, revision: str | None) -> TransformersEngine:
     from ig_guardrail.engine.kv.laying_out import lay_out
+    from ig_guardrail.engine.loading.trials import Trials, kept_trials
     from ig_guardrail.engine.transformers import TransformersEngine
 
-    weights = load_weights(model, device, numerics, revision)
-    lay_out(weights.model)
+    trials = kept_trials() if device == "cpu" else Trials()
+    weights = load_weights(model, device, numerics, revision, trials)
+    lay_out(weights.model, trials, f"{weights.sha256} {numerics}")
+    trials.keep()
     return TransformersEngine(weights)
 
 

@@ -27,6 +27,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from ig_guardrail.engine.compiled import product as few_rows
+from ig_guardrail.engine.loading.trials import Trials
 
 _ROWS = 1  # for how many rows the layout is chosen: with it, AMX gives the same bits to the most widths
 _TRIED = (1, 5, 40)  # rows with which the packed layer is compared
@@ -147,14 +148,13 @@ def pack(model: nn.Module, packer: Packer | None = None) -> int:
 class Packer:
     """Packs layers, and compares the first one of each shape with what it packs.
 
-    compiles: whether few rows are to be read by compiled products where they can
+    compiles  whether few rows are to be read by compiled products where they can
+    trials    what was found before, of other layers of these shapes
     """
 
-    def __init__(self, compiles: bool = True) -> None:
+    def __init__(self, compiles: bool = True, trials: Trials | None = None) -> None:
         self._compiles = compiles
-        self._widths: dict[tuple[int, int, bool], Widths | None] = {}
-        self._few: dict[tuple[int, int, bool], int] = {}
-        self._joined: dict[tuple[int, ...], bool] = {}
+        self._trials = trials or Trials()
 
     @torch.inference_mode()
     def joined_or_none(self, linears: Sequence[nn.Module]) -> PackedLinear | None:
@@ -162,15 +162,15 @@ class Packer:
         plain = [linear for linear in linears if type(linear) is nn.Linear]
         if len(plain) < len(linears) or len({linear.bias is None for linear in plain}) > 1:
             return None
-        shape = (plain[0].in_features, *(linear.out_features for linear in plain))
-        if not self._joined.get(shape, True):
-            return None
         whole = self.packed_or_same(_joined(plain))
         if not isinstance(whole, PackedLinear):
             return None
-        if shape not in self._joined:
-            self._joined[shape] = _alike(whole, [PackedLinear(linear, _ANY) for linear in plain], shape[0])
-        return whole if self._joined[shape] else None
+        shape = (plain[0].in_features, *(linear.out_features for linear in plain))
+
+        def alike() -> bool:
+            return _alike(whole, [PackedLinear(linear, _ANY) for linear in plain], shape[0])
+
+        return whole if self._trials.find(f"joined {shape}", alike) else None
 
     @torch.inference_mode()
     def packed_or_same(self, linear: nn.Linear) -> nn.Module:
@@ -178,24 +178,26 @@ class Packer:
         if linear.weight.dtype is not torch.bfloat16 or linear.weight.device.type != "cpu":
             return linear
         shape = (linear.in_features, linear.out_features, linear.bias is not None)
-        known = self._widths.get(shape, _ANY)
-        if known is None:
-            return linear
         try:
-            packed = PackedLinear(linear, known)
-            if shape not in self._widths:
-                sound = all(_agree(linear, packed, rows) for rows in _TRIED)
-                self._widths[shape] = _same_bits(packed, linear) if sound else None
+            packed = PackedLinear(linear, _ANY)
+            match self._trials.find(f"widths {shape}", lambda: _widths(packed, linear)):
+                case [int(least), int(most)]:
+                    packed.widths = Widths(least, most)
+                case _:
+                    return linear
         except (AttributeError, NotImplementedError, RuntimeError):
             return linear
-        widths = self._widths[shape]
-        if widths is None:
-            return linear
-        packed.widths = widths
-        if shape not in self._few:
-            self._few[shape] = _few(packed, linear) if self._compiles else 0
-        packed.few = self._few[shape]
+        few = self._trials.find(f"few {shape}", lambda: _few(packed, linear)) if self._compiles else 0
+        packed.few = few if isinstance(few, int) else 0
         return packed
+
+
+def _widths(packed: PackedLinear, linear: nn.Linear) -> list[int] | None:
+    """The least and the most rows of a product in which a row gets the same bits; None if they are not the layer's."""
+    if not all(_agree(linear, packed, rows) for rows in _TRIED):
+        return None
+    found = _same_bits(packed, linear)
+    return [found.least, found.most]
 
 
 def _few(packed: PackedLinear, linear: nn.Linear) -> int:

@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from ig_guardrail.engine.loading.packing import Packer
+from ig_guardrail.engine.loading.trials import Trials
 from ig_guardrail.errors import RequestError
 
 GROUP = 32
 FEW = 8  # rows up to which reading the weights is what a step costs
 _CLOSE = 0.02
+_ROWS = 256  # of a matrix that are quantised at once
 
 
 class QuantizedLinear(nn.Module):
@@ -81,8 +83,10 @@ class Int8Kernel(nn.Module):
 
 
 @torch.inference_mode()
-def quantize(model: nn.Module) -> None:
+def quantize(model: nn.Module, trials: Trials | None = None) -> None:
     """Quantise a model's linear layers in place; what is left becomes bfloat16.
+
+    trials  what was found before on this machine
 
     Load it in the dtype that holds its weights best: codes are found before anything is rounded to bfloat16.
     Raises RequestError off the CPU.
@@ -96,7 +100,7 @@ def quantize(model: nn.Module) -> None:
             fix="use weights='bf16' there",
         )
     output = _output_layer(model)
-    quantizer = Quantizer()
+    quantizer = Quantizer(trials)
     for parent in list(model.modules()):
         for name, layer in list(parent.named_children()):
             if type(layer) is nn.Linear:
@@ -109,8 +113,8 @@ def quantize(model: nn.Module) -> None:
 class Quantizer:
     """Makes quantised layers, and compares the first one of each shape with its dense copy."""
 
-    def __init__(self) -> None:
-        self._packer = Packer(compiles=False)  # few rows are read by kernels
+    def __init__(self, trials: Trials | None = None) -> None:
+        self._packer = Packer(compiles=False, trials=trials)  # few rows are read by kernels
         self._sound: dict[tuple[type[nn.Module], int, int], bool] = {}
 
     def four_bits(self, layer: nn.Linear) -> QuantizedLinear:
@@ -121,11 +125,10 @@ class Quantizer:
         return self._layer(Int4Kernel, (codes.to(torch.int32), scales, zeros, bias), dense, layer)
 
     def eight_bits(self, layer: nn.Linear) -> QuantizedLinear:
-        weight = layer.weight.float()
-        scales, bias = (weight.abs().amax(1) / 127).clamp(min=1e-10).bfloat16(), _rounded(layer.bias)
-        codes = (weight / scales.float()[:, None]).round_().clamp_(-127, 127)
-        dense = self._dense(codes * scales.float()[:, None], bias)
-        return self._layer(Int8Kernel, (codes.to(torch.int8), scales, bias), dense, layer)
+        parts = [eight_bits(rows) for rows in layer.weight.split(_ROWS)]  # a few rows stay in the processor's cache
+        codes, scales, values = map(torch.cat, zip(*parts, strict=True))
+        bias = _rounded(layer.bias)
+        return self._layer(Int8Kernel, (codes, scales, bias), self._dense(values, bias), layer)
 
     def _dense(self, values: Tensor, bias: Tensor | None) -> nn.Module:
         dense = nn.Linear(values.shape[1], values.shape[0], bias=bias is not None, device="meta")
@@ -155,6 +158,14 @@ def four_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     scales = ((high - low) / 15).clamp(min=1e-10)
     codes = ((grouped - low[..., None]) / scales[..., None]).round().clamp(0, 15)
     return codes.flatten(1), scales, low + 8 * scales
+
+
+def eight_bits(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes (outputs, inputs) in int8, scales (outputs,) and what codes stand for, both in bfloat16, of a matrix."""
+    weight = weight.float()
+    scales = (weight.abs().amax(1) / 127).clamp(min=1e-10).bfloat16()
+    codes = (weight / scales.float()[:, None]).round_().clamp_(-127, 127)
+    return codes.to(torch.int8), scales, (codes * scales.float()[:, None]).bfloat16()
 
 
 def _output_layer(model: Any) -> nn.Module | None:
