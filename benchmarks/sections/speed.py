@@ -9,7 +9,7 @@ from sections.cells import table
 from sections.origin import loaded, measured
 from sections.results import read_result
 
-ELSEWHERE = ("weights", "steps", "profile", "llama.cpp")  # parts of `make bench` that other pages show
+ELSEWHERE = ("weights", "steps", "profile", "start", "llama.cpp")  # parts of `make bench` that other pages show
 
 
 def bench(results: Path) -> str:
@@ -44,6 +44,12 @@ def steps(results: Path) -> str:
 def prompts(results: Path) -> str:
     """What the length of a prompt costs, and what is read once."""
     result = read_result(results, "prompts")
+    return f"{measured(result)}\n\n{tables.markdown(result['figures'])}"
+
+
+def starts(results: Path) -> str:
+    """How long a start takes, and the first use of a GGUF file."""
+    result = read_result(results, "start")
     return f"{measured(result)}\n\n{tables.markdown(result['figures'])}"
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".gguf"
 LAYOUT = 4  # of unpacked folders: those of an earlier one are made again
+_OF_TOKENIZERS = tuple(f"tokenizer.ggml.{key}" for key in ("merges", "scores", "token_type"))
 _FIRST = re.compile(r"(.+)-00001-of-(\d{5})")  # the name of a split file's first part
 _DOUBT = "doubt.txt"  # in an unpacked folder: what is not known of the file, told at every load
 
@@ -65,7 +66,7 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    from ig_guardrail.engine.loading.gguf_file import read_once
+    from ig_guardrail.engine.loading.gguf_file import read_once, without
     from ig_guardrail.engine.loading.gguf_weights import PackedWeights
     from ig_guardrail.engine.loading.soundness.fitness import shape_of
     from ig_guardrail.engine.loading.soundness.gguf_claims import Claims
@@ -83,7 +84,8 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(packed.parent, **source)
             require_sound(tokenizer, where)
             _try_each_kind(reader)
-            config = AutoConfig.from_pretrained(packed.parent, **source)
+            with without(reader, *_OF_TOKENIZERS):
+                config = AutoConfig.from_pretrained(packed.parent, **source)
             claims.set_positions(config)
             model = shape_of(config, where)
             weights = PackedWeights(reader, model)

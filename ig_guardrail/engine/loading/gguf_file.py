@@ -51,6 +51,16 @@ def _replaced(name: str, other: Any) -> Iterator[None]:
         setattr(gguf, name, usual)
 
 
+@contextlib.contextmanager
+def without(reader: GGUFReader, *keys: str) -> Iterator[None]:
+    """The reader as if the file did not have some fields, which take long to go through."""
+    hidden = {key: reader.fields.pop(key) for key in keys if key in reader.fields}
+    try:
+        yield
+    finally:
+        reader.fields.update(hidden)
+
+
 class _PlainReader(GGUFReader):
     """Cuts the header out of a plain array over the same memory, and arrays in it at one go."""
 
