@@ -78,7 +78,7 @@ def made_aside(store: Path) -> Iterator[Path]:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a folder is this user's and holds exactly what its manifest says, each file by its hash."""
+    """Whether a folder is this user's and holds exactly what its manifest says, each file by its remembered hash."""
     try:
         if not is_own(folder):
             return False
@@ -86,7 +86,7 @@ def is_whole(folder: Path) -> bool:
         found = {file.name for file in folder.iterdir()}
         if not isinstance(listed, dict) or not listed or {*listed, MANIFEST} != found:
             return False
-        return all(is_own(folder / name) and file_sha256(folder / name) == listed[name] for name in listed)
+        return all(is_own(folder / name) and remembered_sha256(folder / name) == listed[name] for name in listed)
     except (OSError, ValueError, RecursionError):
         return False
 
