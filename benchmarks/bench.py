@@ -20,7 +20,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from command import earlier, publish, run
-from speed import always, calm, lag, lengths, llama_cpp, memory, naive, profile, prompts, starting, steps, together, weights
+from speed import (
+    always,
+    calm,
+    lag,
+    lengths,
+    llama_cpp,
+    memory,
+    naive,
+    profile,
+    prompts,
+    starting,
+    steps,
+    together,
+    weights,
+)
 from speed.stage import Stage, open_stage, origin_of
 
 from ig_guardrail.evaluate import tables

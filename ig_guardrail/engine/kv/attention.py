@@ -11,12 +11,29 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
 TILE = 32  # tokens; the kernel of torch on a CPU takes so many queries together
+_FEW_THREADS = 4  # up to which one of them is faster than all by torch
+Pair: TypeAlias = tuple[Tensor, Tensor]
+
+
+def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tensor:
+    """One token of each of n continuations over their common prefix and over what each has of its own, if anything.
+
+    query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
+    (n, key heads, tokens, size). Gives (n, 1, heads, size).
+    """
+    if query.dtype is torch.bfloat16 and query.device.type == "cpu" and torch.get_num_threads() <= _FEW_THREADS:
+        from ig_guardrail.engine.compiled import attention  # with llvmlite, in whose presence vLLM does not start
+
+        if attention.fits(query, prefix, own):
+            return attention.attend(query, prefix, own, scale)
+    return attend_one(query, *prefix, scale) if own is None else attend_shared(query, prefix, own, scale)
 
 
 def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
@@ -34,7 +51,7 @@ def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Ten
     return out.reshape(1, 1, heads, size)
 
 
-def attend_shared(query: Tensor, prefix: tuple[Tensor, Tensor], own: tuple[Tensor, Tensor], scale: float) -> Tensor:
+def attend_shared(query: Tensor, prefix: Pair, own: Pair, scale: float) -> Tensor:
     """One token of each of n continuations over their common prefix and over what each has of its own.
 
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values

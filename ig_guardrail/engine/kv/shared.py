@@ -23,7 +23,7 @@ from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.early_exit.layers import upper_layers
-from ig_guardrail.engine.kv.attention import TILE, attend_block, attend_one, attend_shared, attend_tiles
+from ig_guardrail.engine.kv.attention import TILE, attend, attend_block, attend_tiles
 from ig_guardrail.engine.kv.prompt_cache import PromptCache
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
@@ -180,9 +180,9 @@ class SharedRows:
     def _attend_one(self, layer: int, query: Tensor, new: int, scale: float) -> Tensor:
         """One token, the `new`-th of those that are being read."""
         if self.branch is None:
-            return attend_one(query, *self.trunk.part(layer, self.reach + new), scale)
+            return attend(query, self.trunk.part(layer, self.reach + new), None, scale)
         pair = self.branch[layer, :, :, :, : self.own + new]
-        return attend_shared(query, self.trunk.part(layer, self.reach), (pair[0], pair[1]), scale)
+        return attend(query, self.trunk.part(layer, self.reach), (pair[0], pair[1]), scale)
 
 
 @dataclass(frozen=True, slots=True)

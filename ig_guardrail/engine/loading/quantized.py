@@ -125,7 +125,9 @@ class Quantizer:
         return self._layer(Int4Kernel, (codes.to(torch.int32), scales, zeros, bias), dense, layer)
 
     def eight_bits(self, layer: nn.Linear) -> QuantizedLinear:
-        parts = [eight_bits(rows) for rows in torch.split(layer.weight, _ROWS)]  # a few rows stay in the processor's cache
+        parts = [
+            eight_bits(rows) for rows in torch.split(layer.weight, _ROWS)
+        ]  # a few rows stay in the processor's cache
         codes, scales, values = map(torch.cat, zip(*parts, strict=True))
         bias = _rounded(layer.bias)
         return self._layer(Int8Kernel, (codes, scales, bias), self._dense(values, bias), layer)

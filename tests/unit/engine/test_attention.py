@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -9,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ig_guardrail.engine.kv.attention import _part, attend_block, attend_one, attend_shared, part_by_products
+from ig_guardrail.engine.compiled import attention as compiled
+from ig_guardrail.engine.kv import attention
+from ig_guardrail.engine.kv.attention import _part, attend, attend_block, attend_one, attend_shared, part_by_products
 from tests.examples import examples
 
 LENGTHS = st.integers(1, 40)
@@ -87,3 +91,82 @@ def test_a_mask_that_is_kept_gives_the_bits_of_one_made_in_the_call(dtype: torch
     made = functional.scaled_dot_product_attention(query, keys, values, attn_mask=seen, scale=0.2, enable_gqa=True)
     for _ in range(2):
         assert torch.equal(attend_block(query, keys, values, 0.2), made.transpose(1, 2))
+
+
+def some_of(seed: int, count: int, heads: tuple[int, int], far: int, near: int, size: int) -> tuple[Tensor, Any, Any]:
+    """Queries, a prefix with room behind it, and what is their own, in bfloat16."""
+    half = torch.bfloat16
+    query = 3 * drawn(seed, count, heads[0], 1, size, dtype=half)
+    store = drawn(seed + 1, 2, heads[1], far + 5, size, dtype=half)
+    branch = drawn(seed + 2, 2, count, heads[1], near + 3, size, dtype=half)
+    return query, tuple(store[:, :, :far]), tuple(branch[:, :, :, :near]) if near else None
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(
+    st.integers(1, 5),
+    LENGTHS,
+    st.integers(0, 20),
+    st.sampled_from([(4, 4), (9, 3), (14, 2), (4, 1)]),
+    st.sampled_from([16, 64, 80, 256]),
+    st.integers(0, 10**6),
+)
+def test_compiled_it_is_softmax(count: int, far: int, near: int, heads: tuple[int, int], size: int, seed: int) -> None:
+    query, prefix, own = some_of(seed, count, heads, far, near, size)
+    found = compiled.attend(query, prefix, own, size**-0.5)
+    parts = [
+        torch.cat([one.expand(count, *one.shape), *([] if own is None else [own[place]])], dim=2)
+        for place, one in enumerate(prefix)
+    ]
+    expected = plain(query, parts[0], parts[1], size**-0.5)
+    assert found.shape == expected.shape
+    assert (found.double() - expected).norm() <= 0.005 * expected.norm() + 1e-6
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(st.integers(1, 5), LENGTHS, st.integers(1, 20), st.sampled_from([(4, 4), (9, 3)]), st.integers(0, 10**6))
+def test_compiled_a_token_has_the_same_bits_beside_others_and_wherever_its_prefix_ends(
+    count: int, far: int, near: int, heads: tuple[int, int], seed: int
+) -> None:
+    query, prefix, own = some_of(seed, count, heads, far, near, 64)
+    together = compiled.attend(query, prefix, own, 0.125)
+    for row in range(count):
+        alone = compiled.attend(query[row : row + 1], prefix, (own[0][row : row + 1], own[1][row : row + 1]), 0.125)
+        on_trunk = tuple(torch.cat([one, other[row]], dim=1) for one, other in zip(prefix, own, strict=True))
+        assert torch.equal(alone[0], together[row])
+        assert torch.equal(compiled.attend(query[row : row + 1], on_trunk, None, 0.125)[0], together[row])
+
+
+@pytest.mark.parametrize("score", [1e4, -1e4, 0.0])
+def test_compiled_large_scores_and_equal_ones_are_weighed(score: float) -> None:
+    query = torch.full((1, 1, 1, 16), 1.0, dtype=torch.bfloat16)
+    keys, values = torch.zeros(1, 40, 16, dtype=torch.bfloat16), drawn(0, 1, 40, 16, dtype=torch.bfloat16)
+    keys[0, 7] = score / 16
+    expected = plain(query, keys[None], values[None], 1.0)
+    assert torch.allclose(compiled.attend(query, (keys, values), None, 1.0).double(), expected, atol=0.01)
+
+
+def test_compiled_what_is_no_number_stays_none() -> None:
+    query, prefix, _ = some_of(0, 1, (4, 2), 20, 0, 16)
+    query[0, 1] = torch.nan
+    found = compiled.attend(query, prefix, None, 0.25)[0, 0]
+    assert found[1].isnan().all()
+    assert found[[0, 2, 3]].isfinite().all()
+
+
+@pytest.mark.parametrize("reason", ["float32", "threads", "size", "order", "unsound"])
+def test_torch_attends_where_the_compiled_function_may_not(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 24 if reason == "size" else 32
+    query, prefix, own = some_of(0, 2, (4, 2), 20, 3, size)
+    assert own is not None
+    if reason == "float32":
+        query, prefix, own = query.float(), *(tuple(one.float() for one in pair) for pair in (prefix, own))
+    elif reason == "threads":
+        monkeypatch.setattr(torch, "get_num_threads", lambda: attention._FEW_THREADS + 1)
+    elif reason == "order":
+        prefix = tuple(one.transpose(1, 2).contiguous().transpose(1, 2) for one in prefix)
+    elif reason == "unsound":
+        monkeypatch.setattr(compiled, "_is_sound", lambda *_: False)
+    monkeypatch.setattr(compiled, "attend", None)
+    assert torch.equal(attend(query, prefix, own, 0.2), attend_shared(query, prefix, own, 0.2))
+    assert torch.equal(attend(query[:1], prefix, None, 0.2), attend_one(query[:1], *prefix, 0.2))
