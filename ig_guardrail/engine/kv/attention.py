@@ -18,7 +18,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 TILE = 32  # tokens; the kernel of torch on a CPU takes so many queries together
-_FEW_THREADS = 4  # up to which one of them is faster than all by torch
+THREADS = {True: 8, False: 2}  # of a lone row and of several: up to how many one is no slower than all of them by torch
 Pair: TypeAlias = tuple[Tensor, Tensor]
 
 
@@ -28,7 +28,8 @@ def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tenso
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
     (n, key heads, tokens, size). Gives (n, 1, heads, size).
     """
-    if query.dtype is torch.bfloat16 and query.device.type == "cpu" and torch.get_num_threads() <= _FEW_THREADS:
+    is_lone, on_cpu = query.shape[0] == 1, query.device.type == "cpu"
+    if on_cpu and query.dtype is torch.bfloat16 and torch.get_num_threads() <= THREADS[is_lone]:
         from ig_guardrail.engine.compiled import attention  # with llvmlite, in whose presence vLLM does not start
 
         if attention.fits(query, prefix, own):
