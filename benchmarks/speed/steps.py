@@ -37,7 +37,7 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
             rows.append(row(PART, f"compiled-{width}-{length}", of, _beside(took)))
     for length in BEHIND:
         for width in BESIDE:
-            took = _in_both_ways(stage, length, width, pairs, patch.dict(attention.THREADS, {True: 0, False: 0}))
+            took = _in_both_ways(stage, length, width, pairs, patch.multiple(attention, LONE=0, SEVERAL=0))
             rows.append(row(ATTENDING, f"attending-{width}-{length}", _told(width, length), _beside(took)))
     return rows
 

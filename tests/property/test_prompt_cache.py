@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.engine.decoding.prefill import SHORTEST, piece_end
 from ig_guardrail.engine.kv.attention import TILE
+from ig_guardrail.engine.kv.laying_out import lay_out
 from ig_guardrail.engine.kv.prompt_cache import PromptCache
-from ig_guardrail.engine.kv.shared import CHUNK, Sharing
+from ig_guardrail.engine.kv.shared import CHUNK, FINE, Sharing
 from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.types import Draw, Node, Prompt, Sampling
 from tests.conformance.engine.tiny import tiny_weights
@@ -21,11 +23,13 @@ LENGTHS = st.integers(1, 5 * TILE)
 SALTS = st.sampled_from([None, "", "a"])
 
 
-@pytest.fixture(scope="module")
-def engines() -> Iterator[tuple[TransformersEngine, TransformersEngine]]:
+@pytest.fixture(scope="module", params=[torch.float32, torch.bfloat16], ids=["by tiles", "by tokens"])
+def engines(request: pytest.FixtureRequest) -> Iterator[tuple[TransformersEngine, TransformersEngine]]:
     """One that keeps a few prompts, so that it forgets some, and one that keeps none."""
-    weights = tiny_weights(context=2000)
-    page = 2 * 2 * 2 * 8 * 4 * TILE  # layers, keys and values, key heads, size, bytes, tokens
+    weights = tiny_weights(context=2000, head_dim=16)
+    weights.model.to(request.param)
+    lay_out(weights.model)
+    page = 2 * 2 * 2 * 16 * request.param.itemsize * TILE  # layers, keys and values, key heads, size, bytes, tokens
     caching = TransformersEngine(weights, lambda model: Sharing(model, PromptCache(12 * page)))
     plain = TransformersEngine(weights, Sharing)
     yield caching, plain
@@ -61,7 +65,7 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
         ids = [3 + (i * (number + 1)) % 20 for i in range(shared)] + [5 + (i * 7) % 11 for i in range(own)]
         (ours, cached), (theirs, none) = (answered(engine, ids, salt, again) for engine in engines)
         assert none == 0
-        assert cached % TILE == 0
+        assert cached % FINE == 0
         assert cached <= max(0, len(ids) - SHORTEST)
         assert cached == 0 or salt is not None
         assert (ours.ids, ours.logprobs, ours.finish) == (theirs.ids, theirs.logprobs, theirs.finish)

@@ -53,17 +53,34 @@ def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tenso
     own     keys and values (n, key heads, tokens, size), if there are any
     All bfloat16; tokens of a key head lie behind one another.
     """
-    count, heads, _, size = query.shape
-    key_heads, far, _ = prefix[0].shape
-    near, row_step, head_step = (0, 0, 0) if own is None else (own[0].shape[2], *own[0].stride()[:2])
-    query = query.contiguous()
-    out = torch.empty((count, 1, heads, size), dtype=torch.bfloat16)
-    scores = torch.empty((heads // key_heads) * -(-(far + near) // LANES) * LANES, dtype=torch.float32)
-    tensors = (query, *prefix, *(own or prefix), scores, out)
-    steps = (prefix[0].stride(0), row_step, head_step)
-    _compiled(heads // key_heads, size)(
-        *(one.data_ptr() for one in tensors), count, key_heads, far, near, *steps, scale
-    )
+    near, steps = (0, (0, 0)) if own is None else (own[0].shape[2], own[0].stride()[:2])
+    return _run(query[:, :, 0], prefix, own or prefix, (prefix[0].shape[1], 0, near), steps, scale)[:, None]
+
+
+def attend_each(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """The same for the last tokens of a text, each with all that came before it: bfloat16 (1, tokens, heads, size).
+
+    query (1, heads, tokens, size); keys and values (key heads, all tokens, size)
+    """
+    first = keys.shape[1] - query.shape[2] + 1
+    return _run(query[0].transpose(0, 1), (keys, values), (keys, values), (first, 1, 0), (0, 0), scale)[None]
+
+
+def _run(
+    query: Tensor, prefix: Pair, own: Pair, lengths: tuple[int, int, int], steps: tuple[int, ...], scale: float
+) -> Tensor:
+    """Bfloat16 (n, heads, size), of queries (n, heads, size).
+
+    lengths  tokens of the first query's prefix, how many more each next one has, tokens of their own
+    steps    from what is one query's own to the next one's, from a key head of that to the next
+    """
+    (count, heads, size), key_heads = query.shape, prefix[0].shape[0]
+    first, more, near = lengths
+    most = first + more * (count - 1) + near
+    query, out = query.contiguous(), torch.empty(query.shape, dtype=torch.bfloat16)
+    scores = torch.empty((heads // key_heads) * -(-most // LANES) * LANES, dtype=torch.float32)
+    places = (one.data_ptr() for one in (query, *prefix, *own, scores, out))
+    _compiled(heads // key_heads, size)(*places, count, key_heads, *lengths, prefix[0].stride(0), *steps, scale)
     return out
 
 
@@ -108,14 +125,15 @@ def _compiled(group: int, size: int) -> Function:
 
 class _Attention(Code):
     """function(queries, keys and values of the prefix, keys and values of their own, scores, outputs, queries, key
-    heads, tokens of the prefix, of their own, and how far it is from a key head of the prefix to the next, from what is
-    one query's own to the next one's, from a key head of that to the next; scale)
+    heads, tokens of the first query's prefix, how many more each next one has, tokens of their own, and how far it is
+    from a key head of the prefix to the next, from what is one query's own to the next one's, from a key head of that
+    to the next; scale)
 
     group: query heads of a key head; size: of a head
     """
 
     def __init__(self, group: int, size: int) -> None:
-        super().__init__([POINTER] * 7 + [LONG] * 7 + [FLOAT])
+        super().__init__([POINTER] * 7 + [LONG] * 8 + [FLOAT])
         self._multiply_add = self.declared("llvm.fmuladd.v16f32", FLOATS, [FLOATS] * 3)
         self._greater = self.declared("llvm.maxnum.v16f32", FLOATS, [FLOATS] * 2)
         self._nearest = self.declared("llvm.rint.v16f32", FLOATS, [FLOATS])
@@ -124,13 +142,14 @@ class _Attention(Code):
         self._size, self._vectors = size, size // LANES
         abreast = min(max(1, _SUMS // self._vectors), group)  # query heads whose sums stay in registers
         (queries, far_keys, far_values, near_keys, near_values, self._scores, out) = self.arguments[:7]
-        count, key_heads, self._far, self._near, far_step, row_step, near_step, scale = self.arguments[7:]
-        tokens = self.at.add(self._far, self._near)
+        count, key_heads, first_far, more, self._near, far_step, row_step, near_step, scale = self.arguments[7:]
         self._scale = self.spread(scale)
-        self._padded = self.times(self.at.udiv(self.plus(tokens, LANES - 1), LONG(LANES)), LANES)
         self._sums = [[self.variable() for _ in range(self._vectors)] for _ in range(abreast)]
         self._totals = [self.variable() for _ in range(abreast)]
         with self.each(key_heads) as head, self.each(count) as row:
+            self._far = self.at.add(first_far, self.at.mul(row, more))
+            vectors = self.at.udiv(self.plus(self.at.add(self._far, self._near), LANES - 1), LONG(LANES))
+            self._padded = self.times(vectors, LANES)
             far = self.at.mul(head, far_step)
             near = self.at.add(self.at.mul(row, row_step), self.at.mul(head, near_step))
             keys = self.moved(far_keys, far, HALF), self.moved(near_keys, near, HALF)

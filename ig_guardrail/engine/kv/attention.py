@@ -18,7 +18,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 TILE = 32  # tokens; the kernel of torch on a CPU takes so many queries together
-THREADS = {True: 8, False: 2}  # of a lone row and of several: up to how many one is no slower than all of them by torch
+LONE, SEVERAL = 8, 2  # threads up to which one of them attends as fast as all by torch, for one token and for several
 Pair: TypeAlias = tuple[Tensor, Tensor]
 
 
@@ -28,13 +28,35 @@ def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tenso
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
     (n, key heads, tokens, size). Gives (n, 1, heads, size).
     """
-    is_lone, on_cpu = query.shape[0] == 1, query.device.type == "cpu"
-    if on_cpu and query.dtype is torch.bfloat16 and torch.get_num_threads() <= THREADS[is_lone]:
-        from ig_guardrail.engine.compiled import attention  # with llvmlite, in whose presence vLLM does not start
+    if may_compile(query, prefix, own, alone=query.shape[0] == 1):
+        from ig_guardrail.engine.compiled import attention
 
-        if attention.fits(query, prefix, own):
-            return attention.attend(query, prefix, own, scale)
+        return attention.attend(query, prefix, own, scale)
     return attend_one(query, *prefix, scale) if own is None else attend_shared(query, prefix, own, scale)
+
+
+def attend_piece(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Several new tokens of one continuation, each over all that came before it.
+
+    query (1, heads, new, size); keys and values (key heads, tokens, size), of which the last `new` tokens are the new
+    ones. Gives (1, new, heads, size).
+    """
+    if may_compile(query, (keys, values), None):
+        from ig_guardrail.engine.compiled import attention
+
+        return attention.attend_each(query, keys, values, scale)
+    return attend_tiles(query, keys, values, scale)
+
+
+def may_compile(query: Tensor, prefix: Pair, own: Pair | None = None, alone: bool = False) -> bool:
+    """Whether a compiled function attends, token by token. alone: whether to one token only"""
+    if query.device.type != "cpu" or query.dtype is not torch.bfloat16:
+        return False
+    if torch.get_num_threads() > (LONE if alone else SEVERAL):
+        return False
+    from ig_guardrail.engine.compiled import attention  # with llvmlite, in whose presence vLLM does not start
+
+    return attention.fits(query, prefix, own)
 
 
 def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:

@@ -1,6 +1,6 @@
 """Keys and values of prompts that were read before, so that what a prompt begins with is read once.
 
-Kept in pages of `TILE` tokens. A page is known by all tokens from the beginning of the prompt to its end, and by the
+Kept in pages of some tokens. A page is known by all tokens from the beginning of the prompt to its end, and by the
 salt of whose prompts may share it: each page's key is a hash of the one before and of its own tokens, so pages form the
 tree of all prompts that were read (RadixAttention, arXiv 2312.07104, section 3; hashes as in vLLM, whose `cache_salt`
 this is). The least recently used is forgotten first, and of one prompt the end before the beginning.
@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.decoding.pages import machine_memory
-from ig_guardrail.engine.kv.attention import TILE
 
 
 class PromptCache:
     """Pages of prompts, `limit` bytes of them at most. Used by the engine's thread alone.
 
-    A page is a tensor (layers, 2, key heads, TILE, size), and is never written again.
+    A page is a tensor (layers, 2, key heads, tokens, size), and is never written again.
     """
 
     def __init__(self, limit: int) -> None:
@@ -44,11 +43,11 @@ class PromptCache:
         return all(key in self._pages for key in keys)
 
     def keep(self, keys: Sequence[bytes], page: Callable[[int], Tensor]) -> None:
-        """Put in what is not there: of the key at a place, the `page` of the token that it begins with."""
+        """Put in what is not there: of the key at a place, the `page` of that number."""
         self._touch(keys)
         for number, key in enumerate(keys):
             if key not in self._pages:
-                new = page(number * TILE)
+                new = page(number)
                 if (number + 1) * new.nbytes > self.limit:  # of a longer prompt the beginning is kept
                     break
                 self._put(key, new)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.early_exit.layers import upper_layers
-from ig_guardrail.engine.kv.attention import TILE, attend, attend_block, attend_tiles
+from ig_guardrail.engine.kv.attention import TILE, attend, attend_block, attend_piece, may_compile
 from ig_guardrail.engine.kv.prompt_cache import PromptCache
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
@@ -33,6 +33,7 @@ from ig_guardrail.types import StateEdit
 ATTENTION = "ig_guardrail_shared"
 _ROPES = ("default", "linear", "llama3", "yarn")  # positions that do not depend on what else is in the batch
 _CLOSE = 0.05
+FINE = 8  # tokens of a page of the prompt cache at least
 _SHORT = 64  # tokens that a prefix copies to make way; a longer one stays, and who comes forks
 CHUNK = 512  # tokens; a longer prompt is read in pieces, so that others are not kept waiting
 
@@ -143,10 +144,6 @@ class SharedRows:
         else:
             self.own += tokens
 
-    def page(self, start: int) -> Tensor:
-        """A copy of the page of its trunk that begins with a token."""
-        return self.trunk.copy(start, start + TILE)
-
     def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Keys and values (rows, key heads, tokens, size) of the tokens that are being read."""
         if self.branch is None:
@@ -163,7 +160,7 @@ class SharedRows:
             return self._attend_one(layer, query, 1, scale)
         if self.branch is None:
             keys, values = self.trunk.part(layer, self.reach + new)
-            return attend_tiles(query, keys, values, scale)
+            return attend_piece(query, keys, values, scale)
         prefix = self.trunk.part(layer, self.reach)
         pair = self.branch[layer, :, :, :, : self.own + new]
         whole = [
@@ -248,9 +245,16 @@ class Sharing:
         self.device = model.device
 
     @cached_property
+    def page(self) -> int:
+        """Tokens of a page of the prompt cache: few where each token attends by itself, else those of a tile."""
+        keys, values = self.empty(1).trunk.part(0, 1)
+        query = keys.new_zeros((1, self._model.config.num_attention_heads, 1, keys.shape[2]))
+        return FINE if may_compile(query, (keys, values)) else TILE
+
+    @cached_property
     def tile(self) -> int:
         """Found by a trial, when it is first asked for."""
-        return TILE if self._is_steady() else CHUNK
+        return self.page if self._is_steady() else CHUNK
 
     def empty(self, room: int, reach: int = 0) -> SharedRows:
         config = self._model.config
@@ -260,19 +264,22 @@ class Sharing:
         return SharedRows(trunk, 0, None, 0, 1)
 
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
-        return list(page_keys(ids, salt, TILE)) if self._cache.limit else ()
+        return list(page_keys(ids, salt, self.page)) if self._cache.limit else ()
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
-        return self._take(rows, pages[rows.length // TILE :])
+        return self._take(rows, pages[rows.length // self.page :])
 
     def _take(self, rows: SharedRows, pages: Sequence[bytes]) -> int:
         """Put the pages that are kept behind what a row has read; how many tokens that is."""
         found = self._cache.find(pages)
-        found = found[: len(found) - len(found) * TILE % self.tile // TILE]
-        for page in found:
-            rows.trunk.take_in(rows.reach, page)
-            rows.note(TILE)
-        return len(found) * TILE
+        found = found[: len(found) - len(found) * self.page % self.tile // self.page]
+        if found:
+            rows.trunk.take_in(rows.reach, torch.cat(found, dim=3))
+            rows.note(len(found) * self.page)
+        return len(found) * self.page
+
+    def _page(self, rows: SharedRows, number: int) -> Tensor:
+        return rows.trunk.copy(number * self.page, (number + 1) * self.page)
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
@@ -294,14 +301,14 @@ class Sharing:
         depth = len(self._model.layers) - 1
         if self.device.type != "cpu" or depth < 1:
             return False
-        noise = torch.randn(
-            1, TILE + SHORTEST, self._model.config.hidden_size, generator=torch.Generator().manual_seed(0)
-        )
+        first = -(-SHORTEST // self.page) * self.page
+        count, seed = first + SHORTEST, torch.Generator().manual_seed(0)
+        noise = torch.randn(1, count, self._model.config.hidden_size, generator=seed)
         whole, cut = (
             [self.last_layer(rows, noise[:, start:stop]) for start, stop in ends]
             for rows, ends in (
-                (self.empty(TILE + SHORTEST), [(0, TILE + SHORTEST)]),
-                (self.empty(TILE + SHORTEST), [(0, TILE), (TILE, TILE + SHORTEST)]),
+                (self.empty(count), [(0, count)]),
+                (self.empty(count), [(0, first), (first, count)]),
             )
         )
         return torch.equal(torch.cat(whole, dim=1), torch.cat(cut, dim=1))
@@ -327,8 +334,8 @@ class Sharing:
     def _known(self, one: Pass[Any]) -> PassResult | None:
         """A piece of a prompt that was read for others meanwhile takes no work."""
         rows: Any = one.rows
-        piece = one.pages[rows.length // TILE : (rows.length + len(one.tokens[0])) // TILE]
-        if len(piece) * TILE != len(one.tokens[0]) or not self._cache.has(piece):
+        piece = one.pages[rows.length // self.page : (rows.length + len(one.tokens[0])) // self.page]
+        if len(piece) * self.page != len(one.tokens[0]) or not self._cache.has(piece):
             return None
         self._take(rows, piece)
         return PassResult(torch.empty(0), {}, read=0)
@@ -359,7 +366,7 @@ class Sharing:
             states = {layer: _in_rows(whole.hidden[layer][0, place], rows.count) for layer in one.layers}
             readings.append(PassResult(_in_rows(whole.logits[0, first:stop], rows.count), states))
             first = stop
-            self._cache.keep(one.pages[: rows.length // TILE], rows.page)
+            self._cache.keep(one.pages[: rows.length // self.page], partial(self._page, rows))
         return readings
 
     def _run(

@@ -137,6 +137,20 @@ def test_compiled_a_token_has_the_same_bits_beside_others_and_wherever_its_prefi
         assert torch.equal(compiled.attend(query[row : row + 1], on_trunk, None, 0.125)[0], together[row])
 
 
+@settings(max_examples=examples(30), deadline=None)
+@given(LENGTHS, st.integers(1, 20), st.integers(1, 20), st.sampled_from([(4, 4), (9, 3)]), st.integers(0, 10**6))
+def test_compiled_a_text_has_the_same_bits_in_whatever_pieces_it_is_read(
+    before: int, some: int, more: int, heads: tuple[int, int], seed: int
+) -> None:
+    query, (keys, values), _ = some_of(seed, some + more, heads, before + some + more, 0, 64)
+    query = query.transpose(0, 2)
+    whole = compiled.attend_each(query, keys, values, 0.125)
+    first = compiled.attend_each(query[:, :, :some], keys[:, : before + some], values[:, : before + some], 0.125)
+    rest = compiled.attend_each(query[:, :, some:], keys, values, 0.125)
+    assert torch.equal(whole, torch.cat([first, rest], dim=1))
+    assert torch.equal(whole[:, -1:], compiled.attend(query[:, :, -1:], (keys, values), None, 0.125))
+
+
 @pytest.mark.parametrize("score", [1e4, -1e4, 0.0])
 def test_compiled_large_scores_and_equal_ones_are_weighed(score: float) -> None:
     query = torch.full((1, 1, 1, 16), 1.0, dtype=torch.bfloat16)
@@ -162,11 +176,11 @@ def test_torch_attends_where_the_compiled_function_may_not(reason: str, monkeypa
     if reason == "float32":
         query, prefix, own = query.float(), *(tuple(one.float() for one in pair) for pair in (prefix, own))
     elif reason == "threads":
-        monkeypatch.setattr(torch, "get_num_threads", lambda: 1 + max(attention.THREADS.values()))
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1 + max(attention.LONE, attention.SEVERAL))
     elif reason == "order":
         prefix = tuple(one.transpose(1, 2).contiguous().transpose(1, 2) for one in prefix)
     elif reason == "unsound":
         monkeypatch.setattr(compiled, "_is_sound", lambda *_: False)
-    monkeypatch.setattr(compiled, "attend", None)
+    monkeypatch.setattr(compiled, "_run", None)
     assert torch.equal(attend(query, prefix, own, 0.2), attend_shared(query, prefix, own, 0.2))
     assert torch.equal(attend(query[:1], prefix, None, 0.2), attend_one(query[:1], *prefix, 0.2))

@@ -6,17 +6,17 @@ import pytest
 import torch
 
 from ig_guardrail.engine.decoding.pages import page_keys, room_for_prompts
-from ig_guardrail.engine.kv.attention import TILE
 from ig_guardrail.engine.kv.prompt_cache import PromptCache, memory_of
 from ig_guardrail.errors import RequestError
 
-PAGE = torch.zeros(1, 2, 1, TILE, 2)
+TOKENS = 8  # of a page
+PAGE = torch.zeros(1, 2, 1, TOKENS, 2)
 SIZE = PAGE.nbytes
 
 
 def keys(*pages: int, salt: str = "", rest: int = 0) -> list[bytes]:
     """Of a prompt whose pages hold these numbers, and `rest` tokens behind them."""
-    return list(page_keys([number for number in pages for _ in range(TILE)] + [9] * rest, salt, TILE))
+    return list(page_keys([number for number in pages for _ in range(TOKENS)] + [9] * rest, salt, TOKENS))
 
 
 def held(cache: PromptCache, prompt: list[bytes]) -> list[float]:
@@ -24,14 +24,14 @@ def held(cache: PromptCache, prompt: list[bytes]) -> list[float]:
 
 
 def keep(cache: PromptCache, prompt: list[bytes]) -> None:
-    cache.keep(prompt, lambda start: torch.full_like(PAGE, start))
+    cache.keep(prompt, lambda number: torch.full_like(PAGE, number))
 
 
 def test_what_prompts_begin_with_is_found_as_far_as_they_agree() -> None:
     cache = PromptCache(10 * SIZE)
-    keep(cache, keys(1, 2, 3, rest=TILE - 1))
-    assert held(cache, keys(1, 2, 3, 4)) == [0, TILE, 2 * TILE]
-    assert held(cache, keys(1, 2, 4)) == [0, TILE]
+    keep(cache, keys(1, 2, 3, rest=TOKENS - 1))
+    assert held(cache, keys(1, 2, 3, 4)) == [0, 1, 2]
+    assert held(cache, keys(1, 2, 4)) == [0, 1]
     assert held(cache, keys(2, 3)) == []
     assert held(cache, keys(1, 2, salt="another")) == []
     assert (len(cache), cache.bytes) == (3, 3 * SIZE)
@@ -53,7 +53,7 @@ def test_of_a_prompt_that_does_not_fit_the_beginning_is_kept() -> None:
     cache = PromptCache(2 * SIZE + 1)
     for _ in range(2):
         keep(cache, keys(1, 2, 3, 4))
-        assert held(cache, keys(1, 2, 3, 4)) == [0, TILE]
+        assert held(cache, keys(1, 2, 3, 4)) == [0, 1]
     nothing = PromptCache(SIZE - 1)
     keep(nothing, keys(1))
     assert (len(nothing), nothing.bytes) == (0, 0)
