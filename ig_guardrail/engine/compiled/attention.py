@@ -110,11 +110,11 @@ def _is_sound(group: int, size: int) -> bool:
         found = attend(query, (keys, values), own, size**-0.5).float()
     except (OSError, RuntimeError):
         return False
-    whole = (
+    past, values = (
         torch.cat([far.expand(2, *far.shape), near], dim=2).float()
         for far, near in zip((keys, values), own, strict=True)
     )
-    expected = functional.scaled_dot_product_attention(query.float(), *whole, enable_gqa=True).transpose(1, 2)
+    expected = functional.scaled_dot_product_attention(query.float(), past, values, enable_gqa=True).transpose(1, 2)
     return bool((found - expected).norm() <= _CLOSE * expected.norm())
 
 
