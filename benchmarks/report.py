@@ -30,6 +30,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "bench.json": RESULTS / "bench.json",
     "prompts/bench.json": RESULTS / "prompts.json",
     "llama/bench.json": RESULTS / "llama.json",
+    "start/bench.json": RESULTS / "start.json",
     "domains.json": RESULTS / "domains.json",
     "asked.json": RESULTS / "asked.json",
     "brief.json": RESULTS / "brief.json",

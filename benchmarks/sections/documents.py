@@ -17,7 +17,7 @@ from sections.quality import bounded, quality
 from sections.results import ROOT, Section
 from sections.second_model import abroad, second, second_in_short, second_over
 from sections.serving import metrics, planned, server, sizing
-from sections.speed import bench, llama, on_vllm, processors, profile, prompts, steps, weights
+from sections.speed import bench, llama, on_vllm, processors, profile, prompts, starts, steps, weights
 from sections.walks import budget, first_hour
 
 Sections: TypeAlias = Mapping[str, Section]
@@ -44,6 +44,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "processors": processors,
         "profile": profile,
         "prompts": prompts,
+        "starts": starts,
         "steps": steps,
         "weights": weights,
     },
