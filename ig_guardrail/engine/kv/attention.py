@@ -41,11 +41,16 @@ def attend_piece(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
     query (1, heads, new, size); keys and values (key heads, tokens, size), of which the last `new` tokens are the new
     ones. Gives (1, new, heads, size).
     """
-    if may_compile(query, (keys, values), None):
+    if reads_by_token(query, (keys, values)):
         from ig_guardrail.engine.compiled import attention
 
         return attention.attend_each(query, keys, values, scale)
     return attend_tiles(query, keys, values, scale)
+
+
+def reads_by_token(query: Tensor, prefix: Pair) -> bool:
+    """Whether each token of a piece attends by itself. Not with AMX, by which torch multiplies tiles of them."""
+    return not torch.cpu._is_amx_tile_supported() and may_compile(query, prefix)
 
 
 def may_compile(query: Tensor, prefix: Pair, own: Pair | None = None, alone: bool = False) -> bool:

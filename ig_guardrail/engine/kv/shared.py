@@ -23,7 +23,7 @@ from ig_guardrail.engine.decoding.pages import page_keys
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.early_exit.layers import upper_layers
-from ig_guardrail.engine.kv.attention import TILE, attend, attend_block, attend_piece, may_compile
+from ig_guardrail.engine.kv.attention import TILE, attend, attend_block, attend_piece, reads_by_token
 from ig_guardrail.engine.kv.prompt_cache import PromptCache
 from ig_guardrail.engine.kv.trunk import Trunk, new_trunk
 from ig_guardrail.engine.model import Model
@@ -249,7 +249,7 @@ class Sharing:
         """Tokens of a page of the prompt cache: few where each token attends by itself, else those of a tile."""
         keys, values = self.empty(1).trunk.part(0, 1)
         query = keys.new_zeros((1, self._model.config.num_attention_heads, 1, keys.shape[2]))
-        return FINE if may_compile(query, (keys, values)) else TILE
+        return FINE if reads_by_token(query, (keys, values)) else TILE
 
     @cached_property
     def tile(self) -> int:
