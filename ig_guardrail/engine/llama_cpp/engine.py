@@ -13,7 +13,7 @@ from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.llama_cpp.caching import CellCaching
 from ig_guardrail.engine.llama_cpp.cells import Pool, halves_of, taps
-from ig_guardrail.engine.llama_cpp.library import build
+from ig_guardrail.engine.llama_cpp.library import build, library_files
 from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.proving import is_steady
 from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
@@ -43,7 +43,7 @@ class LlamaCppEngine(TreeEngine):
         chat = chat_of(tokenizer)
         language = _vocabulary_of(tokenizer, chat, model.size)
         pool = Pool(model, threads, memory)
-        pool.steady = is_steady(pool, chat.text_ids(_TRIAL))
+        pool.steady = is_steady(pool, chat.text_ids(_TRIAL), (sha256, build(), library_files(), halves_of(threads)))
         pool.narrow = pool.narrow if pool.steady else 1
         info = EngineInfo(
             model=model.name,
