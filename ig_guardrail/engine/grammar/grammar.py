@@ -49,10 +49,8 @@ class TokenSpelling:
     @cached_property
     def single(self) -> dict[int, int]:
         """The tokens of single bytes."""
-        spelled = self.language.detokenizer.bytes_of
         found: dict[int, int] = {}
-        for token in range(self.language.size):
-            data = spelled(token)
+        for token, data in enumerate(self.language.detokenizer.spelled(self.language.size)):
             if len(data) == 1:
                 found.setdefault(data[0], token)
         return found
@@ -336,7 +334,7 @@ class _Spelling:
     """A model's tokens as `llguidance` wants them; those that spell nothing are special, by names of their own."""
 
     def __init__(self, language: TokenVocabulary, encode: Callable[[str], Sequence[int]]) -> None:
-        spelled = [language.detokenizer.bytes_of(token) for token in range(language.size)]
+        spelled = language.detokenizer.spelled(language.size)
         self.eos_token_id = min(language.end)
         self.bos_token_id = None
         self.special_token_ids = [token for token, data in enumerate(spelled) if not data]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from functools import cache
 from typing import Any
@@ -13,6 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
 
 from ig_guardrail.engine.text.detokenize import Detokenizer, Held, detokenizer_of
+from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.errors import ModelError
 from tests.conformance.engine.tiny import tiny_tokenizer
 
@@ -97,6 +99,27 @@ def test_what_is_carried_can_be_found_again() -> None:
     detokenizer = detokenizer_of(TINY)
     ids = tuple(TINY.encode("a🌊", add_special_tokens=False)[:-1])
     assert detokenizer.replay(ids) == Held("🌊".encode()[:3], True)
+
+
+@pytest.mark.parametrize("tokenizer", [TINY, sentencepiece_like(True)])
+def test_all_tokens_together_spell_what_each_does_and_have_one_hash(tokenizer: Any) -> None:
+    size = len(tokenizer) + 3  # a model may have more rows than its tokenizer has tokens
+    each = [detokenizer_of(tokenizer).bytes_of(token) for token in range(size)]
+    assert detokenizer_of(tokenizer).spelled(size) == each
+    assert each[-3:] == [b""] * 3
+    digest = hashlib.sha256()
+    for token, data in enumerate(each):
+        digest.update(f"{token} {len(data)} ".encode() + data if data else b"")
+    assert detokenizer_of(tokenizer).sha256(size) == digest.hexdigest()
+    blank = {token for token, data in enumerate(each) if not data.decode("utf-8", "replace").strip()}
+    assert TokenVocabulary(detokenizer_of(tokenizer), frozenset({0}), size).protected(range(size)) == blank | {0}
+
+
+def test_special_tokens_spell_their_texts_where_these_are_told() -> None:
+    entries = {token: entry for token, entry in TINY.added_tokens_decoder.items() if entry.special}
+    token, entry = next(iter(entries.items()))
+    assert detokenizer_of(TINY).bytes_of(token) == b""
+    assert detokenizer_of(TINY, {entry.content}).spelled(len(TINY))[token] == entry.content.encode()
 
 
 def test_a_tokenizer_that_decodes_otherwise_is_refused_by_name() -> None:
