@@ -38,6 +38,9 @@ def embedded_tokenizer() -> Any:
     return load_weights("embedded", "cpu", "bfloat16").tokenizer
 
 
+known = cache(detokenizer_of)
+
+
 def grown(detokenizer: Detokenizer, ids: list[int]) -> str:
     """The text after all of `ids`, read one at a time."""
     text, held = "", Held()
@@ -50,7 +53,7 @@ def grown(detokenizer: Detokenizer, ids: list[int]) -> str:
 def decoded(tokenizer: Any, ids: list[int]) -> str:
     """What the tokenizer makes of `ids`, without what becomes of a character that is cut at their end."""
     text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text[:-1] if detokenizer_of(tokenizer).replay(tuple(ids)).data else text
+    return text[:-1] if known(tokenizer).replay(tuple(ids)).data else text
 
 
 TINY = tiny_tokenizer()
@@ -59,7 +62,7 @@ TINY = tiny_tokenizer()
 @given(st.lists(st.integers(0, len(TINY) - 1), max_size=30))
 @settings(deadline=None)
 def test_random_bytes_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
-    assert grown(detokenizer_of(TINY), ids) == decoded(TINY, ids)
+    assert grown(known(TINY), ids) == decoded(TINY, ids)
 
 
 @pytest.mark.parametrize("strip", [True, False])
@@ -74,7 +77,7 @@ def test_sentencepiece_text_reads_as_the_tokenizer_decodes_it(strip: bool, data:
     )
     runs = data.draw(st.lists(single | st.sampled_from(wave), max_size=12))
     ids = [token for run in runs for token in run]
-    assert grown(detokenizer_of(tokenizer), ids) == decoded(tokenizer, ids)
+    assert grown(known(tokenizer), ids) == decoded(tokenizer, ids)
 
 
 @pytest.mark.real
@@ -82,7 +85,7 @@ def test_sentencepiece_text_reads_as_the_tokenizer_decodes_it(strip: bool, data:
 @given(st.lists(st.integers(0, 49_151), max_size=40))
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_tokens_of_the_embedded_model_read_as_they_decode(ids: list[int]) -> None:
-    assert grown(detokenizer_of(embedded_tokenizer()), ids) == decoded(embedded_tokenizer(), ids)
+    assert grown(known(embedded_tokenizer()), ids) == decoded(embedded_tokenizer(), ids)
 
 
 def test_an_incomplete_character_is_held_back() -> None:
