@@ -5,6 +5,7 @@ Names are loaded when they are first used, so `import ig_guardrail` imports neit
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,13 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'ig_guardrail' has no attribute '{name}'; it offers {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+    collects = gc.isenabled()
+    gc.disable()  # hardly anything that a module makes is garbage; looking for it would take a seventh of the time
+    try:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def __dir__() -> list[str]:

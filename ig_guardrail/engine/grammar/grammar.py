@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from ig_guardrail.engine.futures import WorkFuture
 from ig_guardrail.engine.grammar.closing import Stand, beginning
 from ig_guardrail.engine.grammar.compiling import WAITED_S, WORKED_S, Compilation, settle
-from ig_guardrail.engine.grammar.lark_network import net_of
 from ig_guardrail.engine.grammar.network import FAR, Net, Unread
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError, brief
@@ -306,6 +305,8 @@ class Grammars:
 
 def _beginning(text: str) -> Stand | None:
     """Where an answer of a grammar begins; None for a grammar of which no network is made."""
+    from ig_guardrail.engine.grammar.lark_network import net_of
+
     try:
         net: Net = net_of(text)
     except Unread as error:
