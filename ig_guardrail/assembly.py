@@ -14,10 +14,7 @@ from ig_guardrail.costs.catalog import BuiltCost, beyond_text, build_costs, read
 from ig_guardrail.costs.heads.artifact import Artifact, for_numerics, read_artifact
 from ig_guardrail.costs.heads.base_model import BaseModel, read_base_model
 from ig_guardrail.costs.kinds.base import EngineFacts
-from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
 from ig_guardrail.costs.rewards.values import Values
-from ig_guardrail.drive.records.auditor import Auditor
-from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.engine.kinds import EngineChoice
 from ig_guardrail.engine.registry import engine_kind
@@ -33,6 +30,8 @@ from ig_guardrail.types import CompiledPolicy
 LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from ig_guardrail.drive.records.auditor import Auditor
+    from ig_guardrail.drive.records.recorder import Recorder
     from ig_guardrail.engine.early_exit.layers import Exit
     from ig_guardrail.engine.transformers import TransformersEngine
 
@@ -45,8 +44,7 @@ def open_guardrail(spec: GuardrailSpec | None = None, policy: CompiledPolicy | N
     """
     spec = spec or GuardrailSpec()
     compiled = policy or load_policy(spec.policy)
-    recorder = None if spec.record is None else Recorder(recording_file(spec.record))
-    auditor = None if spec.audit is None else Auditor(audit_file(spec.audit))
+    recorder, auditor = _recorder(spec), _auditor(spec)
     ledger = ledger_at(spec.ledger)  # before the weights: one that cannot be reached is told at once
     engine = open_engine(spec)
     values = open_values(engine, spec.reward, spec.critic)
@@ -105,6 +103,10 @@ def open_values(engine: Engine, reward: str | None = None, critic: str | None = 
     critic  "foresight" (packaged, for the embedded model under the default policy's budgets), or a folder with one
     Raises ModelError for what cannot be had, HeadMismatch for what was trained on another model or other numerics.
     """
+    if reward is None and critic is None:
+        return Values()
+    from ig_guardrail.costs.rewards.catalog import critic_named, reward_named
+
     loaded = BaseModel(engine.info.model_sha256, engine.info.numerics)
     return Values(
         reward=None if reward is None else reward_named(reward, loaded, engine.info.device),
@@ -191,6 +193,22 @@ def read_exit(folder: Path, engine: EngineFacts) -> Exit:
     loaded = BaseModel(engine.model_sha256, engine.numerics)
     read_base_model(artifact).demand(loaded, str(folder), "ig-guardrail train exit", what="exit")
     return _exit_in(artifact)
+
+
+def _recorder(spec: GuardrailSpec) -> Recorder | None:
+    if spec.record is None:
+        return None
+    from ig_guardrail.drive.records.recorder import Recorder
+
+    return Recorder(recording_file(spec.record))
+
+
+def _auditor(spec: GuardrailSpec) -> Auditor | None:
+    if spec.audit is None:
+        return None
+    from ig_guardrail.drive.records.auditor import Auditor
+
+    return Auditor(audit_file(spec.audit))
 
 
 def _exit_in(artifact: Artifact) -> Exit:

@@ -6,7 +6,7 @@ import copy
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.costs.catalog import BuiltCost
@@ -18,8 +18,6 @@ from ig_guardrail.drive.failures import as_guard_failure, generation_failed, led
 from ig_guardrail.drive.history import open_session
 from ig_guardrail.drive.observer import Observer
 from ig_guardrail.drive.prompt_check import check_prompt_text
-from ig_guardrail.drive.records.auditor import Auditor
-from ig_guardrail.drive.records.recorder import Recorder
 from ig_guardrail.drive.request import GenerationRequest, check_timeout
 from ig_guardrail.drive.run import Run, make_run
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting, finish, run_async, run_sync
@@ -32,6 +30,10 @@ from ig_guardrail.ledger import AccountKey, Ledger, LedgerSession, begin_session
 from ig_guardrail.settings import Limits
 from ig_guardrail.types import AssistantMessage, Chunk, CompiledPolicy, Receipt
 from ig_guardrail.types.hazards import TOOLS
+
+if TYPE_CHECKING:
+    from ig_guardrail.drive.records.auditor import Auditor
+    from ig_guardrail.drive.records.recorder import Recorder
 
 LARGE = 20_000  # characters of a conversation that take so long to read that other work of an event loop would wait
 

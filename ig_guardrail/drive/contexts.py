@@ -1,6 +1,7 @@
 """Contexts of an engine, opened for whoever may leave before they are there; and texts, written already, read in them.
 
-Such a text is read as if it had just been decoded, so that cost models score it as they score an answer.
+Such a text is read as if it had just been decoded, so that cost models score it as they score an answer. Where none of
+them reads hidden states, its tokens are all there is to know of it, and the model need not read it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ig_guardrail.drive.runners import Wait, Waiting
-from ig_guardrail.engine.base import Engine
+from ig_guardrail.engine.base import Engine, TextSpeller
 from ig_guardrail.errors import PromptTooLong
 from ig_guardrail.types import Node, Prompt, Sampling
 
@@ -30,15 +31,10 @@ def open_root(engine: Engine, prompt: Prompt, sampling: Sampling, layers: tuple[
 def read_text(engine: Engine, prompt: Prompt, text: str, layers: tuple[int, ...]) -> Waiting[Node]:
     """A given text where an answer to a prompt would stand, so that cost models read it as one; its caches are freed.
 
+    layers: whose hidden states are read
     Raises PromptTooLong if the context is full.
     """
-    sampling = Sampling(max_tokens=engine.info.context)
-    root = yield from open_root(engine, prompt, sampling, layers)
-    try:
-        nodes: list[Node] = yield Wait(engine.append([(root, text)]))
-    finally:
-        engine.close(root)
-    (node,) = nodes
+    (node,) = yield from read_texts(engine, prompt, (text,), layers, engine.info.context)
     if node.finish == "length":
         raise PromptTooLong(
             "what the assistant said does not fit the model's context",
@@ -47,6 +43,24 @@ def read_text(engine: Engine, prompt: Prompt, text: str, layers: tuple[int, ...]
             fix="leave out earlier turns",
         )
     return node
+
+
+def read_texts(
+    engine: Engine, prompt: Prompt, texts: Sequence[str], layers: tuple[int, ...], tokens: int
+) -> Waiting[list[Node]]:
+    """Each of some texts, at most `tokens` tokens of it, where an answer to a prompt would stand; caches are freed."""
+    found: list[Node] = []
+    if not layers and isinstance(engine, TextSpeller):
+        for text in texts:
+            found.append((yield Wait(engine.spelled(prompt, text, tokens))))
+        return found
+    root = yield from open_root(engine, prompt, Sampling(max_tokens=tokens), layers)
+    try:
+        for text in texts:
+            found += yield Wait(engine.append([(root, text)]))
+    finally:
+        engine.close(root)
+    return found
 
 
 def read_answers(

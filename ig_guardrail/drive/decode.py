@@ -135,7 +135,7 @@ def _sampling(run: Run) -> Waiting[Sampling]:
     """The sampling of an answer: it may be as long beside what it begins with."""
     if not run.beginning:
         return run.sampling
-    given = yield from read_text(run.engine, run.prompt, run.beginning, run.costs.layers)
+    given = yield from read_text(run.engine, run.prompt, run.beginning, ())
     return replace(run.sampling, max_tokens=run.sampling.max_tokens + given.position)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ig_guardrail.errors import EngineError, RequestError
 from ig_guardrail.types import (
@@ -187,4 +187,17 @@ class Engine(Protocol):
 
     def live_nodes(self) -> int:
         """Nodes whose cache is held now; 0 when every request is closed and the engine is idle."""
+        ...
+
+
+@runtime_checkable
+class TextSpeller(Protocol):
+    """An engine that can cut a text into an answer's tokens without reading it, which spares what a reading costs."""
+
+    def spelled(self, prompt: Prompt, text: str, tokens: int) -> Future[Node]:
+        """The node that `append` makes of a text behind a fresh root, at most `tokens` tokens; no pass is made for it.
+
+        It has no log-probabilities and no hidden states, nothing can be asked of it, and nothing of it is held.
+        Raises RequestError if the prompt and one token do not fit the context.
+        """
         ...

@@ -107,6 +107,9 @@ class TreeEngine(TreeCounts):
     def append(self, items: Sequence[tuple[Node, Node | str | tuple[int, ...]]]) -> Future[list[Node]]:
         return self._scheduler.submit(self._operations.append(items))
 
+    def spelled(self, prompt: Prompt, text: str, tokens: int) -> Future[Node]:
+        return self._scheduler.submit(self._operations.spelled(prompt, text, tokens))
+
     def close(self, node: Node) -> None:
         self._tree.close(node)
         self._interrupt()

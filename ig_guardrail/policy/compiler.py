@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ig_guardrail.costs.kinds.registry import KINDS, path_options
-from ig_guardrail.policy.calibration import stale_calibrations
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, in_order, quoted
 from ig_guardrail.policy.draft import PolicyDraft, search_settings
 from ig_guardrail.policy.expression import Formula, reread, written
@@ -29,8 +28,6 @@ from ig_guardrail.policy.language.tools import ARGUMENT_RULE, TOOLS
 from ig_guardrail.policy.messages import compiled_messages, normal_messages
 from ig_guardrail.policy.sources import PolicySource, fetch, packaged_names
 from ig_guardrail.policy.tools import by_call, tool_budgets, tool_models
-from ig_guardrail.policy.validation.cautions.subjects import BESIDE, check_doubts
-from ig_guardrail.policy.validation.presence import check_presence
 from ig_guardrail.policy.validation.semantics import check_meaning
 from ig_guardrail.policy.validation.structure import check_shape
 from ig_guardrail.policy.validation.substitutions import swaps_of
@@ -47,6 +44,7 @@ from ig_guardrail.types import (
 )
 from ig_guardrail.types.hazards import spelled_out
 
+BESIDE = frozenset({"P034", "P035", "P040", "P041"})  # faults that leave every value sound
 IDLE = frozenset({"P101", "P114", "P129", "P131", "P132", "P143"})  # what they tell of is to be deleted where it stands
 _COMMON = ("kind", "hazards", "timeout_ms", "on_error", "scale", "otherwise")
 
@@ -134,8 +132,8 @@ def _checked(
     swaps, strange = swaps_of(draft, folder)
     faults += [*found, *check_meaning(draft), *strange]
     if warn and {fault.code for fault in faults} <= BESIDE:
-        faults += check_doubts(draft)
-    faults += check_presence(draft, folder) if look else ()
+        faults += _doubts(draft)
+    faults += _absences(draft, folder) if look else ()
     own = replace(own, tree=tree, draft=draft)
     if any(fault.severity == "error" for fault in faults):
         return replace(own, faults=_told(faults, own))
@@ -144,8 +142,27 @@ def _checked(
     if any(fault.severity == "error" for fault in faults):
         return replace(own, faults=_told(faults, own))
     policy = _compiled(form, own)
-    faults += [*_as_packaged(draft, policy), *stale_calibrations(draft, policy, folder)] if look else []
+    faults += [*_as_packaged(draft, policy), *_stale(draft, policy, folder)] if look else []
     return replace(own, policy=policy, form=form, faults=_told(faults, own))
+
+
+def _doubts(draft: PolicyDraft) -> tuple[Diagnostic, ...]:
+    """What is doubtful. What tells it is large, and read where it is asked for: no answer waits for it."""
+    from ig_guardrail.policy.validation.cautions.subjects import check_doubts
+
+    return check_doubts(draft)
+
+
+def _absences(draft: PolicyDraft, folder: Path) -> Iterator[Diagnostic]:
+    from ig_guardrail.policy.validation.presence import check_presence
+
+    return check_presence(draft, folder)
+
+
+def _stale(draft: PolicyDraft, policy: CompiledPolicy, folder: Path) -> Iterator[Diagnostic]:
+    from ig_guardrail.policy.calibration import stale_calibrations
+
+    return stale_calibrations(draft, policy, folder)
 
 
 def _inherited(tree: Table, above: ReadPolicy, folder: str) -> tuple[Table, tuple[Diagnostic, ...]]:

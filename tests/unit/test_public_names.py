@@ -74,3 +74,30 @@ def test_the_outside_systems_are_installed_below_the_package_only() -> None:
     assert langchain.__name__ == "ig_guardrail.integrations.langchain"
     assert langchain.ChatIGGuardrail is ig_guardrail.ChatIGGuardrail
     assert "integrations" not in sys.modules
+
+
+@pytest.mark.parametrize("before", ["enable", "disable", "freeze"])
+def test_the_collector_of_garbage_is_left_as_it_was(before: str) -> None:
+    code = f"""
+import gc
+gc.{before}()
+was = gc.isenabled(), gc.get_freeze_count()
+from ig_guardrail import CompiledPolicy
+assert (gc.isenabled(), gc.get_freeze_count() > 0) == (was[0], was[1] > 0)
+assert {before!r} != "enable" or len(gc.get_objects(generation=0)) < 5_000  # all of it counts as old
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_policy_is_loaded_without_what_only_its_author_or_an_audit_needs() -> None:
+    code = """
+import sys
+from ig_guardrail import ChatIGGuardrail, load_policy
+load_policy("default")
+print(*sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.removeprefix("ig_guardrail.") for name in ran.stdout.split()}
+    assert "policy.compiler" in loaded
+    unneeded = ("policy.validation.cautions.", "policy.validation.regex", "audit.", "drive.records.auditor")
+    assert [name for name in loaded if name.startswith(unneeded)] == []

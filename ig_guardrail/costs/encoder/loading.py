@@ -54,6 +54,7 @@ MINILM_TOKENIZER = PackagedFile(
     "embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
     "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 )
+MINILM_SHA256 = "20a8733fdbd3ac8eef7c9883f09daa691a883647ec2a82a0eda21eb5f7609942"  # of one behind the other
 
 
 def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | None = None) -> SentenceEncoder:
@@ -74,8 +75,7 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
         )
     if name == PACKAGED:
         require("encoder", by=f"encoder '{name}'", where=where)
-        weights, tokenizer = (_packaged(file, where) for file in (MINILM, MINILM_TOKENIZER))
-        return _shared(name, weights + tokenizer, lambda: (_onnx(name, weights, where), tokenizer, LONGEST), where)
+        return _shared(name, MINILM_SHA256, lambda: _minilm(where), where)
     folder = _folder(name, base_dir, where, revision)
     _check_parts(folder, name, where)
     tokenizer, longest = _read(folder / TOKENIZER, name, where), _longest(folder, name, where)
@@ -85,10 +85,11 @@ def open_encoder(name: str, base_dir: Path | None, where: str, revision: str | N
     if graph is not None:
         require("encoder", "onnxruntime", "tokenizers", by=f"encoder '{name}'", where=where)
         weights = _read(graph, name, where)
-        return _shared(name, weights + tokenizer, lambda: (_onnx(name, weights, where), tokenizer, longest), where)
+        digest = _sha256(weights + tokenizer)
+        return _shared(name, digest, lambda: (_onnx(name, weights, where), tokenizer, longest), where)
     require("local", "torch", "transformers", by=f"encoder '{name}'", where=where)
     content = b"".join(_read(folder / file, name, where) for file in (WEIGHTS, "config.json", TOKENIZER))
-    return _shared(name, content, lambda: (_transformer(name, folder, where), tokenizer, longest), where)
+    return _shared(name, _sha256(content), lambda: (_transformer(name, folder, where), tokenizer, longest), where)
 
 
 _Parts = tuple[TokenStates, bytes, int]
@@ -96,8 +97,7 @@ _OPEN: weakref.WeakValueDictionary[str, SentenceEncoder] = weakref.WeakValueDict
 _TURN = ForkSafeLock()
 
 
-def _shared(name: str, content: bytes, load: Callable[[], _Parts], where: str) -> SentenceEncoder:
-    digest = hashlib.sha256(content).hexdigest()
+def _shared(name: str, digest: str, load: Callable[[], _Parts], where: str) -> SentenceEncoder:
     with _TURN:
         encoder = _OPEN.get(digest)
         if encoder is None:
@@ -110,12 +110,17 @@ def _shared(name: str, content: bytes, load: Callable[[], _Parts], where: str) -
         return encoder
 
 
+def _minilm(where: str) -> _Parts:
+    weights, tokenizer = (_packaged(file, where) for file in (MINILM, MINILM_TOKENIZER))
+    return _onnx(PACKAGED, weights, where), tokenizer, LONGEST
+
+
 def _packaged(file: PackagedFile, where: str) -> bytes:
     """The content of a file in a package, which is found and not imported."""
     spec = importlib.util.find_spec(file.package)
     path = Path(spec.origin).parent / file.path if spec is not None and spec.origin else Path(file.path)
     content = _read(path, PACKAGED, where)
-    found = hashlib.sha256(content).hexdigest()
+    found = _sha256(content)
     if found != file.sha256:
         raise _unfit(
             PACKAGED, where, f"{path} is not the file that the packaged heads were trained on: SHA-256 {found}"
@@ -313,6 +318,10 @@ def _read(file: Path, name: str, where: str) -> bytes:
     if len(content) > MOST_BYTES:
         raise _unfit(name, where, f"{file.name} is larger than {MOST_BYTES >> 30} GiB")
     return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _unfit(name: str, where: str, why: str) -> ModelError:

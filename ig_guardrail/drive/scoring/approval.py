@@ -10,16 +10,17 @@ from dataclasses import dataclass, field, replace
 
 from ig_guardrail.budget import SafetyState, settle
 from ig_guardrail.costs.base import heaviest_words
-from ig_guardrail.drive.contexts import open_root
-from ig_guardrail.drive.runners import Wait, Waiting
+from ig_guardrail.drive.contexts import read_texts
+from ig_guardrail.drive.runners import Waiting
 from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.scoring.scorer import NO_PROMPT, Scorer
 from ig_guardrail.engine.base import Engine
 from ig_guardrail.errors import PolicyError
 from ig_guardrail.stream.gate import Gate
 from ig_guardrail.stream.release import Hold
-from ig_guardrail.types import Denied, Measure, PolicyMessage, Sampling
+from ig_guardrail.types import Denied, Measure, PolicyMessage
 
+LONGEST = 1_000  # tokens of a message that are read
 FIX = "word them differently, or approve what your team answers for: `{text: ..., approved: {owner: ..., reason: ...}}`"
 WHY = "messages are shown as they are, so they must pass the budgets they stand in for"
 
@@ -74,19 +75,15 @@ def overdrawn_messages(
     """Put every message that nobody approved through a gate of its own, and tell which are over which budgets."""
     asked = [message for message in messages if message.approved is None]
     prompt = engine.encode((NO_PROMPT,))
-    root = yield from open_root(engine, prompt, Sampling(max_tokens=1_000), costs.layers)
+    nodes = yield from read_texts(engine, prompt, [message.text for message in asked], costs.layers, LONGEST)
     found: list[OverdrawnMessage] = []
-    try:
-        for message in asked:
-            (node,) = yield Wait(engine.append([(root, message.text)]))
-            whole = replace(node, finish="stop")
-            gate = Gate(root, costs.rules, Hold())
-            scorer = Scorer.of_written(engine, costs, prompt)
-            measures = yield from scorer.measure(whole, gate.due(whole))
-            if isinstance(gate.commit(whole, measures), Denied):
-                found += _overdrawn(message, measures, costs)
-    finally:
-        engine.close(root)
+    for message, node in zip(asked, nodes, strict=True):
+        whole = replace(node, finish="stop")
+        gate = Gate(node.path()[0], costs.rules, Hold())
+        scorer = Scorer.of_written(engine, costs, prompt)
+        measures = yield from scorer.measure(whole, gate.due(whole))
+        if isinstance(gate.commit(whole, measures), Denied):
+            found += _overdrawn(message, measures, costs)
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -10,7 +11,7 @@ from ig_guardrail.engine.decoding.answer import AnswerRules
 from ig_guardrail.engine.decoding.messages import messages_of
 from ig_guardrail.engine.grammar.grammar import Grammar, Grammars
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
-from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage
+from ig_guardrail.engine.tree import Context, NodeTree, RequestUsage, TreeEntry
 from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
@@ -53,6 +54,21 @@ def begin(
     thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
     rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking, messages)
     return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
+
+
+def spell(
+    tree: NodeTree[S],
+    asked: ContextRequest,
+    text: str,
+    text_ids: Callable[[str], tuple[int, ...]],
+    language: TokenVocabulary,
+    grammars: Grammars,
+    info: EngineInfo,
+) -> Node:
+    """A text behind a fresh root, in the tokens that `append` forces there, and not read; see `TextSpeller.spelled`."""
+    root, context = begin(tree, asked, language, grammars, info)
+    unread: TreeEntry[S] = TreeEntry(root, context, context.rules.replay(()), None)
+    return unread.forced(text, text_ids).node(tree.number(), {})
 
 
 def _empty_root(number: int) -> Node:

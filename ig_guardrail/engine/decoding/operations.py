@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.arithmetic import Arithmetic, Array
-from ig_guardrail.engine.decoding.contexts import ContextRequest, begin
+from ig_guardrail.engine.decoding.contexts import ContextRequest, begin, spell
 from ig_guardrail.engine.decoding.decode import (
     Decoder,
     DecodingRow,
@@ -25,7 +25,7 @@ from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree
 from ig_guardrail.errors import RequestError
-from ig_guardrail.types import Draw, Node, TokenLogprob
+from ig_guardrail.types import Draw, Node, Prompt, Sampling, TokenLogprob
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.early_exit.layers import Exit
@@ -106,6 +106,12 @@ class TreeOperations:
             entry, start = self.tree.find(node)
             rows.append(DecodingRow(entry.context, start, entry.forced(content, self.chat.text_ids)))
         return (yield from self._force(rows))
+
+    def spelled(self, prompt: Prompt, text: str, tokens: int) -> EngineWork[Node]:
+        """A text in place of an answer, which is not read; see `TextSpeller.spelled`."""
+        asked = ContextRequest(prompt, Sampling(max_tokens=tokens), (), None)
+        yield from ()
+        return spell(self.tree, asked, text, self.chat.text_ids, self.language, self.grammars, self.info)
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from ig_guardrail.engine.futures import WorkFuture
 from ig_guardrail.engine.grammar.closing import Stand, beginning
 from ig_guardrail.engine.grammar.compiling import WAITED_S, WORKED_S, Compilation, settle
-from ig_guardrail.engine.grammar.lark_network import net_of
 from ig_guardrail.engine.grammar.network import FAR, Net, Unread
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.errors import EngineError, GuardrailError, RequestError, brief
@@ -49,10 +48,8 @@ class TokenSpelling:
     @cached_property
     def single(self) -> dict[int, int]:
         """The tokens of single bytes."""
-        spelled = self.language.detokenizer.bytes_of
         found: dict[int, int] = {}
-        for token in range(self.language.size):
-            data = spelled(token)
+        for token, data in enumerate(self.language.detokenizer.spelled(self.language.size)):
             if len(data) == 1:
                 found.setdefault(data[0], token)
         return found
@@ -308,6 +305,8 @@ class Grammars:
 
 def _beginning(text: str) -> Stand | None:
     """Where an answer of a grammar begins; None for a grammar of which no network is made."""
+    from ig_guardrail.engine.grammar.lark_network import net_of
+
     try:
         net: Net = net_of(text)
     except Unread as error:
@@ -336,7 +335,7 @@ class _Spelling:
     """A model's tokens as `llguidance` wants them; those that spell nothing are special, by names of their own."""
 
     def __init__(self, language: TokenVocabulary, encode: Callable[[str], Sequence[int]]) -> None:
-        spelled = [language.detokenizer.bytes_of(token) for token in range(language.size)]
+        spelled = language.detokenizer.spelled(language.size)
         self.eos_token_id = min(language.end)
         self.bos_token_id = None
         self.special_token_ids = [token for token, data in enumerate(spelled) if not data]

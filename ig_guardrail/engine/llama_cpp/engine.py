@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ig_guardrail.engine.base import EngineInfo
@@ -13,14 +13,14 @@ from ig_guardrail.engine.decoding.prefill import pace_of
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.llama_cpp.caching import CellCaching
 from ig_guardrail.engine.llama_cpp.cells import Pool, halves_of, taps
-from ig_guardrail.engine.llama_cpp.library import build
+from ig_guardrail.engine.llama_cpp.library import build, library_files
 from ig_guardrail.engine.llama_cpp.model import GgufModel
 from ig_guardrail.engine.llama_cpp.proving import is_steady
 from ig_guardrail.engine.llama_cpp.tokenizer import GgufTokenizer
 from ig_guardrail.engine.loop import Loop
 from ig_guardrail.engine.scheduler import Scheduler
 from ig_guardrail.engine.text.chat import Chat, chat_of
-from ig_guardrail.engine.text.detokenize import Detokenizer
+from ig_guardrail.engine.text.detokenize import Detokenizer, TokenTable
 from ig_guardrail.engine.text.endings import end_of_calls, end_of_turn
 from ig_guardrail.engine.text.thought_reader import thought_reader_of
 from ig_guardrail.engine.text.thoughts import efforts_of
@@ -43,7 +43,7 @@ class LlamaCppEngine(TreeEngine):
         chat = chat_of(tokenizer)
         language = _vocabulary_of(tokenizer, chat, model.size)
         pool = Pool(model, threads, memory)
-        pool.steady = is_steady(pool, chat.text_ids(_TRIAL))
+        pool.steady = is_steady(pool, chat.text_ids(_TRIAL), (sha256, build(), library_files(), halves_of(threads)))
         pool.narrow = pool.narrow if pool.steady else 1
         info = EngineInfo(
             model=model.name,
@@ -69,7 +69,7 @@ class LlamaCppEngine(TreeEngine):
 def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVocabulary:
     """The meaning of the tokens. Special ones spell nothing, but those with which it writes calls of tools."""
     spelled = markers_of(chat.format) if chat.format.native else set()
-    detokenizer = Detokenizer(_bytes_of(tokenizer, spelled), tokenizer.lead)
+    detokenizer = Detokenizer(TokenTable(partial(_spelled, tokenizer, spelled)), tokenizer.lead)
     closing = end_of_turn(tokenizer)
     ends = frozenset(tokenizer.ends()) | ({closing} if closing is not None else set())
     ends |= end_of_calls(tokenizer, chat.format)
@@ -79,13 +79,13 @@ def _vocabulary_of(tokenizer: GgufTokenizer, chat: Chat, size: int) -> TokenVoca
     return TokenVocabulary(detokenizer, ends, size, reader)
 
 
-def _bytes_of(tokenizer: GgufTokenizer, spelled: set[str]) -> Callable[[int], bytes]:
-    told = {
-        token: entry.content.encode()
-        for token, entry in tokenizer.added_tokens_decoder.items()
-        if entry.special and entry.content in spelled
-    }
-    return lambda token: told[token] if token in told else tokenizer.bytes_of(token)
+def _spelled(tokenizer: GgufTokenizer, told: set[str]) -> list[bytes]:
+    """What each token spells, with some special ones by their texts."""
+    table = list(tokenizer.spelled)
+    for token, entry in tokenizer.added_tokens_decoder.items():
+        if entry.special and entry.content in told:
+            table[token] = entry.content.encode()
+    return table
 
 
 def _shows_states() -> bool:

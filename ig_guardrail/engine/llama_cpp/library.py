@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from ig_guardrail.errors import ModelError
@@ -114,6 +115,12 @@ def build() -> str:
     version = llama.llama_version().decode()
     used = re.findall(r"(\w+) = 1\b", llama.llama_print_system_info().decode())
     return f"{VERSION} ({version}; {' '.join(sorted(used))})"
+
+
+def library_files() -> tuple[tuple[str, int, int], ...]:
+    """The files of the library: names, sizes and when they were written, which tell one build from another."""
+    files = sorted(Path(library()._lib._name).parent.iterdir())
+    return tuple((file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files)
 
 
 def _native(name: str, kind: Any) -> Any:

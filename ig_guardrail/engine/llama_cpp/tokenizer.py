@@ -87,8 +87,16 @@ class GgufTokenizer:
 
     def bytes_of(self, token: int) -> bytes:
         """What a token spells; b"" for special ones."""
-        added = self.added_tokens_decoder.get(token)
-        return b"" if added is not None and added.special else self._pieces[token]
+        return self.spelled[token]
+
+    @cached_property
+    def spelled(self) -> list[bytes]:
+        """What each token spells; b"" for special ones."""
+        table = list(self._pieces)
+        for token, added in self.added_tokens_decoder.items():
+            if added.special:
+                table[token] = b""
+        return table
 
     def encode(self, text: str, add_special_tokens: bool = False, split_special_tokens: bool = False) -> list[int]:
         """The tokens of a text; special ones that it spells are read as such, unless they are to be split."""

@@ -298,9 +298,13 @@ def chat_of(tokenizer: Any) -> Chat:
 
 
 def _of_plain_texts(tokenizer: Any) -> Any:
-    """A tokenizer that reads markers as words: a copy of one that keeps how it reads from text to text."""
+    """A tokenizer that reads markers as words: a copy of one that keeps how it reads from text to text.
+
+    It keeps that in what reads, its backend; all else, such as a vocabulary once more, is shared.
+    """
     if not hasattr(tokenizer, "split_special_tokens"):
         return tokenizer
-    plain = deepcopy(tokenizer)
+    shared = (value for value in vars(tokenizer).values() if value is not tokenizer.backend_tokenizer)
+    plain = deepcopy(tokenizer, {id(value): value for value in shared})
     plain.encode("a", add_special_tokens=False, split_special_tokens=True)  # as it reads from here on
     return plain

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from ig_guardrail.errors import ModelError
@@ -31,6 +32,24 @@ class Held:
 
     data: bytes = b""
     begun: bool = False
+
+
+class TokenTable:
+    """What each token of a vocabulary spells, found out for all of them at once when the first is asked for.
+
+    beyond: what the tokens behind the table spell, such as those that fill up a model's last rows
+    """
+
+    def __init__(self, make: Callable[[], list[bytes]], beyond: Callable[[int], bytes] = lambda token: b"") -> None:
+        self._make, self._beyond = make, beyond
+
+    @cached_property
+    def table(self) -> list[bytes]:
+        """By token, from 0 on."""
+        return self._make()
+
+    def __call__(self, token: int) -> bytes:
+        return self.table[token] if token < len(self.table) else self._beyond(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +69,15 @@ class Detokenizer:
             begun = held.begun
         return text, Held(data[used:], begun)
 
+    def spelled(self, size: int) -> list[bytes]:
+        """What the tokens 0 to `size` - 1 spell."""
+        known = self.bytes_of.table[:size] if isinstance(self.bytes_of, TokenTable) else []
+        return known + [self.bytes_of(token) for token in range(len(known), size)]
+
     def sha256(self, size: int) -> str:
         """Names what the tokens 0 to `size` - 1 spell; those that spell nothing do not count."""
-        digest = hashlib.sha256()
-        for token in range(size):
-            spelled = self.bytes_of(token)
-            if spelled:
-                digest.update(f"{token} {len(spelled)} ".encode() + spelled)
-        return digest.hexdigest()
+        told = [b"%d %d %b" % (token, len(data), data) for token, data in enumerate(self.spelled(size)) if data]
+        return hashlib.sha256(b"".join(told)).hexdigest()
 
     def replay(self, ids: tuple[int, ...]) -> Held:
         """What is carried after `ids`."""
@@ -76,10 +96,10 @@ def detokenizer_of(tokenizer: Any, spelled: Collection[str] = ()) -> Detokenizer
     steps = decoder["decoders"] if decoder["type"] == "Sequence" else [decoder]
     kinds = [step["type"] for step in steps]
     if kinds == ["ByteLevel"]:
-        return Detokenizer(_bytes_of(tokenizer, _byte_level_spelling(), spelled))
+        return Detokenizer(_table_of(tokenizer, _byte_level_spelling(), spelled))
     if kinds[:3] == ["Replace", "ByteFallback", "Fuse"] and set(kinds[3:]) <= {"Strip"}:
         lead = " " if any(step["content"] == " " and step["start"] == 1 for step in steps[3:]) else ""
-        return Detokenizer(_bytes_of(tokenizer, _sentencepiece_spelling, spelled), lead)
+        return Detokenizer(_table_of(tokenizer, _sentencepiece_spelling, spelled), lead)
     raise ModelError(
         f"the tokenizer decodes with {' + '.join(kinds)}, which this engine does not read",
         where=str(getattr(tokenizer, "name_or_path", "tokenizer")),
@@ -96,19 +116,26 @@ def _decoder_of(tokenizer: Any) -> dict[str, Any]:
     return described
 
 
-def _bytes_of(tokenizer: Any, spelling: Spelling, spelled: Collection[str]) -> Callable[[int], bytes]:
+def _table_of(tokenizer: Any, spelling: Spelling, spelled: Collection[str]) -> TokenTable:
     entries = {token: entry for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
     special = {token: entry.content.encode() if entry.content in spelled else b"" for token, entry in entries.items()}
-    name_of = tokenizer.convert_ids_to_tokens
+    core = tokenizer.backend_tokenizer
 
-    def bytes_of(token: int) -> bytes:
-        return special[token] if token in special else spelling(name_of(token) or "")
+    def spell(token: int) -> bytes:
+        return special[token] if token in special else spelling(core.id_to_token(token) or "")
 
-    return bytes_of
+    def make() -> list[bytes]:
+        size = core.get_vocab_size()
+        table = [spelling(name or "") for name in map(core.id_to_token, range(size))]
+        for token in special.keys() & range(size):
+            table[token] = special[token]
+        return table
+
+    return TokenTable(make, spell)
 
 
 def _sentencepiece_spelling(piece: str) -> bytes:
-    byte = _BYTE_TOKEN.fullmatch(piece)
+    byte = _BYTE_TOKEN.fullmatch(piece) if piece.startswith("<") else None
     return bytes.fromhex(byte[1]) if byte else piece.replace(_SPACE, " ").encode()
 
 
@@ -120,6 +147,8 @@ def _byte_level_spelling() -> Spelling:
     table = {code: characters.get(code, 0xFFFD) for code in range(256 + len(others))}  # no byte: not of Latin-1 then
 
     def spelling(piece: str) -> bytes:
+        if piece.isascii():
+            return piece.encode()  # each byte is its own character, or, in an added token, written as it is
         try:
             return piece.translate(table).encode("latin-1")
         except UnicodeEncodeError:  # an added token, written as it is

@@ -10,7 +10,7 @@ that is another thought, words, or a call, whose header stays in the text, as pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -233,14 +233,12 @@ def thought_reader_of(
         unthought=frozenset(
             token for token, text in special.items() if text not in ending and detokenizer.bytes_of(token)
         ),
-        headers=_headers(tokenizer, found, format, size, detokenizer.bytes_of) if format.channel else None,
+        headers=_headers(tokenizer, found, format, detokenizer.spelled(size)) if format.channel else None,
         preface=_marked(_preface(found, format), named) if format.channel else "",
     )
 
 
-def _headers(
-    tokenizer: Any, found: ThoughtFormat, format: ToolFormat, size: int, bytes_of: Callable[[int], bytes]
-) -> Headers:
+def _headers(tokenizer: Any, found: ThoughtFormat, format: ToolFormat, spelled: Sequence[bytes]) -> Headers:
     """The headers of a template with channels."""
     joint = format.open[-1].encode()
     return Headers(
@@ -249,7 +247,7 @@ def _headers(
         call=_ids(tokenizer, format.open[:-1]),
         over=_ids(tokenizer, found.over),
         spelled=format.open,
-        joints=tuple(token for token in range(size) if bytes_of(token).startswith(joint)),
+        joints=tuple(token for token, data in enumerate(spelled) if data.startswith(joint)),
     )
 
 

@@ -26,8 +26,9 @@ class TokenVocabulary:
 
     def protected(self, tokens: Iterable[int]) -> frozenset[int]:
         """End tokens, and of some tokens the special ones (which spell nothing) and those of white space only."""
-        spelled = self.detokenizer.bytes_of
-        return self.end | {token for token in tokens if not spelled(token).decode("utf-8", "replace").strip()}
+        asked = list(tokens)
+        spelled = self.detokenizer.spelled(max(asked, default=-1) + 1)
+        return self.end | {token for token in asked if not spelled[token].decode("utf-8", "replace").strip()}
 
     def check(self, ids: Iterable[int], where: str) -> None:
         """Raises RequestError if a token is not of this language."""

@@ -30,7 +30,7 @@ from ig_guardrail.policy.inheritance.charging import (
 )
 from ig_guardrail.policy.inheritance.parents import KEY
 from ig_guardrail.policy.sources import called
-from ig_guardrail.policy.validation.cautions.tools import includes
+from ig_guardrail.policy.tools import includes
 
 KeyPath: TypeAlias = tuple[str, ...]  # of a key in a normal form, budgets and limits by their ids
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ig_guardrail.engine.base import TextSpeller
 from ig_guardrail.errors import EngineClosed, EngineError, RequestError
 from ig_guardrail.types import Draw, Message, Node, Prompt, Sampling
 from tests.conformance.engine.worlds import HELLO, World
@@ -415,6 +416,28 @@ def test_many_items_are_answered_in_order(world: World) -> None:
     assert [node.parent for node in nodes] == [node for node, _ in items]
     assert [node.text for node in nodes[:1]] == [one.text]
     assert nodes[3].answer_ids() == two.ids + one.ids
+
+
+def test_a_text_is_spelled_in_the_tokens_that_are_appended_and_nothing_is_read(world: World) -> None:
+    if not isinstance(world.engine, TextSpeller):
+        pytest.skip("it reads what it spells, or reads at no cost")
+    root = world.root(Sampling(max_tokens=40))
+    for text in ("", "He llo there.", ODD_TEXT, "<|im_end|>", ODD_TEXT * 40):
+        (read,) = world.engine.append([(root, text)]).result()
+        held = world.engine.live_nodes()
+        node = world.engine.spelled(world.prompt(), text, 40).result()
+        told = [(one.ids, one.text, one.offsets, one.visible, one.finish, one.thought) for one in (node, read)]
+        assert told[0] == told[1]
+        assert (node.logprobs, node.hidden) == ((), {})
+        assert (world.engine.live_nodes(), world.engine.forwards(node.path()[0])) == (held, 0)
+
+
+def test_a_text_is_not_spelled_behind_a_prompt_that_leaves_no_room(world: World) -> None:
+    if not isinstance(world.engine, TextSpeller):
+        pytest.skip("it reads what it spells, or reads at no cost")
+    prompt = Prompt(HELLO, world.prompt().ids[:1] * world.engine.info.context)
+    with pytest.raises(RequestError, match="the model reads"):
+        world.engine.spelled(prompt, "So.", 40).result()
 
 
 def test_markers_in_appended_text_are_only_text(world: World) -> None:

@@ -425,6 +425,7 @@ def test_one_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_packaged_file_that_was_changed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ig_guardrail.extras._is_there", lambda module: True)
     monkeypatch.setattr(loading, "MINILM", PackagedFile("ig_guardrail", "errors.py", "0" * 64))
+    monkeypatch.setattr(loading, "MINILM_SHA256", "0" * 64)  # else one that is open in this process serves
     with pytest.raises(ModelError, match=r"errors\.py is not the file that the packaged heads were trained on"):
         open_encoder("minilm", None, "here")
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ig_guardrail.budget import BudgetRule, BudgetState, charge, charge_points
+from ig_guardrail.policy.tools import includes
 from ig_guardrail.policy.validation.cautions.borders import EVERYWHERE, Walk
 from ig_guardrail.policy.validation.cautions.budgets import LONGEST_ANSWER, charges
 from ig_guardrail.policy.validation.cautions.patterns import contains
-from ig_guardrail.policy.validation.cautions.tools import includes
 from ig_guardrail.policy.validation.patterns import matches_nothing, reason_against
 from ig_guardrail.policy.validation.regex import parsed, spread
 from ig_guardrail.types import Budget, Expression

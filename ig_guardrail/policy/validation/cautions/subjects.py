@@ -16,7 +16,6 @@ from ig_guardrail.policy.validation.cautions.settings import setting_cautions
 from ig_guardrail.policy.validation.cautions.texts import text_cautions
 from ig_guardrail.policy.validation.cautions.tools import tool_cautions
 
-BESIDE = frozenset({"P034", "P035", "P040", "P041"})  # faults that leave every value sound
 _SUBJECTS = (
     effect_cautions,
     budget_cautions,

@@ -10,6 +10,7 @@ from typing import Any
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.tools import includes
 from ig_guardrail.policy.validation.patterns import compiled
 
 EVERY_TOOL, NO_TOOL = ("all", "any", "every", "everything"), ("none", "nothing", "no")
@@ -32,18 +33,6 @@ def tool_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
         yield from open_below(draft, section)
         yield from no_calls(draft, section)
     yield from charged_for_nothing(draft, section or {})
-
-
-def includes(broad: str, narrow: str) -> bool:
-    """Whether a pattern of tool names matches every name that another matches."""
-    parts = broad.split("*")
-    if len(parts) == 1:
-        return broad == narrow
-    rest = narrow[len(parts[0]) :] if narrow.startswith(parts[0]) else None
-    for part in parts[1:-1]:
-        at = rest.find(part) if rest is not None else -1
-        rest = rest[at + len(part) :] if rest is not None and at >= 0 else None
-    return rest is not None and rest.endswith(parts[-1])
 
 
 def _meets(one: str, other: str) -> bool:
