@@ -33,6 +33,32 @@ class Limits:
     biases: int = 1_024
 
 
+_DTYPES = {
+    **dict.fromkeys(("bf16",), "bfloat16"),
+    **dict.fromkeys(("fp16", "f16", "half"), "float16"),
+    **dict.fromkeys(("fp32", "f32", "float"), "float32"),
+}
+
+
+def dtype_named(given: object) -> object:
+    """A number format by the name that it has here: one of torch's own (`torch.float16`), or a short form ("bf16")."""
+    text = str(given) if type(given).__module__ == "torch" else given
+    if not isinstance(text, str):
+        return given
+    name = text.strip().removeprefix("torch.").lower()
+    return _DTYPES.get(name, name)
+
+
+def weights_named(given: object) -> object:
+    """How weights are kept, which in a number format is "bf16" under all its names."""
+    return "bf16" if dtype_named(given) == "bfloat16" else given
+
+
+def device_named(given: object) -> object:
+    """A device by its name, where it is one of torch's own."""
+    return str(given) if type(given).__module__ == "torch" else given
+
+
 Keeping: TypeAlias = Literal["hash", "none", "plain"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.rollout.canary import Canary
-from ig_guardrail.settings import AuditFile, Limits, RecordingFile
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile, device_named, dtype_named, weights_named
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class GuardrailSpec:
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
+        for name, read in (("dtype", dtype_named), ("weights", weights_named), ("device", device_named)):
+            object.__setattr__(self, name, read(getattr(self, name)))
         texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights", "engine")}
         texts |= {
             name: getattr(self, name)

@@ -31,12 +31,12 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.chat.base import unwritten
 from ig_guardrail.integrations.langchain.chat.opened import OpenedModel
+from ig_guardrail.integrations.langchain.given.setting_names import as_named_here
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
 from ig_guardrail.integrations.langchain.options import (
     CallOptions,
-    as_named_here,
     call_options,
     spelled,
     stop_strings,

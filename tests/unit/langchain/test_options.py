@@ -9,7 +9,8 @@ import pytest
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.options import NUMBERS, as_named_here, call_options
+from ig_guardrail.integrations.langchain.given.setting_names import NUMBERS, as_named_here
+from ig_guardrail.integrations.langchain.options import call_options
 from ig_guardrail.types import Message
 
 SETTINGS: dict[str, Any] = {
