@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -31,6 +32,19 @@ class Limits:
     stops: int = 64
     stop_characters: int = 256
     biases: int = 1_024
+
+    def __post_init__(self) -> None:
+        """Raises RequestError for a bound that is none: what is no number, or not a finite one from 0 on."""
+        for name in self.__dataclass_fields__:
+            value, kinds = getattr(self, name), (int, float) if name == "searching" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < math.inf:
+                kind = "number" if name == "searching" else "whole number"
+                raise RequestError(
+                    f"{name} is {value!r:.40}",
+                    where="limits",
+                    why="a request that nothing ends would hold the model for good",
+                    fix=f"give a {kind} from 0 on",
+                )
 
 
 _DTYPES = {
@@ -117,6 +131,14 @@ class AuditFile:
 
     def __post_init__(self) -> None:
         """Raises RequestError for values out of range."""
+        for name in ("texts", "daily"):
+            if not isinstance(getattr(self, name), bool):
+                raise RequestError(
+                    f"{name} is {getattr(self, name)!r:.40}",
+                    where="audit",
+                    why="a word for no would be taken for yes",
+                    fix="give True or False",
+                )
         least = {"most_bytes": 1, "keep_days": 1, "keep_files": 1}
         for name, low in least.items():
             value = getattr(self, name)

@@ -15,7 +15,7 @@ from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.drive.request import GenerationRequest, check, in_form, salt_of
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.integrations.langchain.given.setting_names import INSTEAD, as_named_here, serves_instead
+from ig_guardrail.integrations.langchain.given.setting_names import INSTEAD, OF_THE_MODEL, as_named_here, serves_instead
 from ig_guardrail.integrations.langchain.response_format import form_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
@@ -207,7 +207,7 @@ def _unknown(name: str, known: Sequence[str]) -> RequestError:
         f"a call cannot set '{name}'",
         where=name,
         why="dropped silently, it would leave you with an answer to another question; budgets belong to the policy",
-        fix=serves_instead(name, known, INSTEAD, f"a call may set {', '.join(known)}"),
+        fix=serves_instead(name, known, {**INSTEAD, **OF_THE_MODEL}, f"a call may set {', '.join(known)}"),
     )
 
 

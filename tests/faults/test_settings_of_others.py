@@ -8,7 +8,7 @@ import pytest
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.given.setting_names import ALIASES, INSTEAD
+from ig_guardrail.integrations.langchain.given.setting_names import ALIASES, INSTEAD, OF_THE_MODEL
 from ig_guardrail.integrations.langchain.guarded_model import GuardedChatModel
 from ig_guardrail.integrations.langchain.options import TAKEN_BY_LANGCHAIN
 from ig_guardrail.settings import dtype_named
@@ -138,3 +138,17 @@ def test_a_model_around_another_says_it_alike() -> None:
     with pytest.raises(RequestError, match="GuardedChatModel has no setting 'temperature'") as refused:
         GuardedChatModel(inner=teller("hi"), policy=compiled(POLITE), temperature=0)  # type: ignore[call-arg]
     assert "inner" in refused.value.fix
+
+
+@pytest.mark.parametrize("name", OF_THE_MODEL)
+def test_what_a_model_is_made_with_is_no_option_of_a_call(name: str) -> None:
+    assert name in ChatIGGuardrail.model_fields
+    with pytest.raises(RequestError, match=f"a call cannot set '{name}'") as refused:
+        ChatIGGuardrail().invoke("hello", **{name: "any"})
+    assert refused.value.fix == "say it where the model is made: ChatIGGuardrail(...)"
+
+
+def test_a_name_that_is_near_to_nothing_that_a_call_takes_suggests_none() -> None:
+    with pytest.raises(RequestError) as refused:
+        ChatIGGuardrail().invoke("hello", torch_dtyp="bfloat16")
+    assert "did you mean" not in refused.value.fix

@@ -7,7 +7,7 @@ with an answer to another question. They are of `ChatOpenAI`, `ChatHuggingFace`,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -158,6 +158,25 @@ OF_A_CALL = {
     "response_format": "with_structured_output(...), or bind(response_format=...)",
 }
 
+OF_THE_MODEL = dict.fromkeys(
+    (
+        *(
+            "policy",
+            "reload",
+            "canary",
+            "revision",
+            "context",
+            "device",
+            "dtype",
+            "weights",
+            "engine",
+            "engine_options",
+        ),
+        *("streaming", "ledger", "cost_models", "reward", "critic", "record", "audit", "guardrail"),
+    ),
+    "say it where the model is made: ChatIGGuardrail(...)",
+)
+
 NUMBERS = (  # of settings; a truth would be read as 1 or 0
     *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"),
     *("max_tokens", "max_reasoning_tokens", "context", "seed", "timeout", "n", "top_logprobs", "max_retries"),
@@ -230,11 +249,12 @@ def misgiven(error: ValidationError, who: str, instead: Callable[[str], str]) ->
     )
 
 
-def serves_instead(name: str, known: Iterable[str], instead: Mapping[str, str], else_told: str = "") -> str:
+def serves_instead(name: str, known: Collection[str], instead: Mapping[str, str], else_told: str = "") -> str:
     """What to do in place of a name that is not known: as told, or by the name that is nearest. else_told: behind it"""
     if name in instead:
         return instead[name]
-    near = [f"did you mean '{one}'?" for one in difflib.get_close_matches(name, [*known, *ALIASES], n=1)]
+    names = [*known, *(alias for alias, meant in ALIASES.items() if meant in known)]
+    near = [f"did you mean '{one}'?" for one in difflib.get_close_matches(name, names, n=1)]
     return " ".join([*near, else_told]).strip() or "leave it out"
 
 

@@ -111,7 +111,7 @@ def test_stop_strings_of_a_call_are_added_once_each() -> None:
     assert call_options({**SETTINGS, "stop": None}, None, {}).stop == ()
 
 
-@pytest.mark.parametrize("name", ["threshold", "budget", "policy", "model"])
+@pytest.mark.parametrize("name", ["threshold", "budget", "model"])
 def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError) as caught:
         call_options(SETTINGS, None, {name: 1})
