@@ -172,7 +172,7 @@ class _Writer:
         if self._count > MOST_WRITTEN:
             raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
         shapes, outer, self._nested = self._merging.shapes(together), self._nested, False
-        shapes = [_as_number(shape, together) for shape in shapes]
+        shapes = tuple(_as_number(shape, together) for shape in shapes)
         values = [shape.value for shape in shapes if isinstance(shape, Literal)]
         self._write_exactly(values, together)
         ways = [{"enum": values}] if values else []
