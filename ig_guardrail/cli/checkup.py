@@ -92,7 +92,7 @@ def _sampling(makers: GenerationDefaults) -> str:
     numbers = [field.name for field in fields(makers) if field.name in SAMPLING_RANGES]
     said = [f"{name} {value:g}" for name, value in known.items()]
     said += [f"stops at {', '.join(map(repr, makers.stop))}"] if makers.stop else []
-    said += [f"never draws {len(makers.banned)} tokens"] if makers.banned else []
+    said += [f"never draws {len(makers.banned)} of its tokens"] if makers.banned else []
     ours = [f"{name} {usual[name]:g}" for name in numbers if name not in known]
     told = ", ".join(said) or "its makers set nothing"
     return f"{told}; ours: {', '.join(ours)}" if ours else told

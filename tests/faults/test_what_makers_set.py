@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from ig_guardrail.cli.checkup import check_model
-from ig_guardrail.engine.loading.generation import UNTAKEN, generation_defaults, read_defaults
+from ig_guardrail.engine.loading.generation import UNTAKEN, _tell, generation_defaults, read_defaults
 from ig_guardrail.engine.loading.models import load_engine
 from ig_guardrail.engine.loading.store import quiet
 from ig_guardrail.engine.transformers import TransformersEngine
@@ -21,6 +23,12 @@ from tests.conformance.engine.tiny import tiny_weights
 from tests.golden.conversations import compiled
 
 TURNS = (Message("user", "hi"),)
+
+
+@pytest.fixture(autouse=True)
+def _told_anew() -> None:
+    """Each test is told, whichever others were."""
+    _tell.cache_clear()
 
 
 def model_with(place: Path, **settings: Any) -> str:
@@ -74,6 +82,25 @@ def test_texts_at_which_the_makers_stop_end_an_answer_beside_the_caller_s(tmp_pa
     said = model.invoke("hi").response_metadata["ig_guardrail"]["sampling"]
     assert list(said["stop"]) == ["END", "###", "\nUser:"]
     assert "stop" in said["from_model"]
+
+
+def test_a_command_tells_what_the_makers_set_and_once_what_is_not_taken(tmp_path: Path) -> None:
+    named = model_with(tmp_path, stop_strings="###", temperature=0.5, typical_p=0.9)
+    asked = ["run", "--model", named, "--device", "cpu", "--prompt", "hi", "--max-tokens", "3", "--dtype", "fp32"]
+    done = subprocess.run([sys.executable, "-m", "ig_guardrail", *asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "its makers set temperature 0.5, stop '###'" in " ".join(done.stderr.split())
+    assert done.stderr.count("which is not taken") == 1
+
+
+def test_a_chat_model_tells_once_what_is_not_taken(tmp_path: Path) -> None:
+    named = model_with(tmp_path, typical_p=0.9)
+    model = ChatIGGuardrail(model=named, policy=compiled(), device="cpu", dtype="float32", max_tokens=4)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        model.invoke("hi")
+        model.invoke("ho")
+    assert len([one for one in told if "is not taken" in str(one.message)]) == 1
 
 
 VALUES: dict[str, Any] = {
@@ -165,4 +192,4 @@ def test_the_doctor_tells(tmp_path: Path) -> None:
     (sampling,) = [one.detail for one in check_model(named, None, None) if one.part == "sampling"]
     assert "temperature 0.5" in sampling
     assert "stops at '###'" in sampling
-    assert "never draws 2 tokens" in sampling
+    assert "never draws 2 of its tokens" in sampling

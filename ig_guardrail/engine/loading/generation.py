@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ig_guardrail.engine.loading.description import GENERATION
@@ -87,11 +88,10 @@ def _is_lone(word: object) -> bool:
 
 
 def _tell_odd(model: str, name: str, value: object, kind: str, fix: str) -> None:
-    warnings.warn(
+    _tell(
         f"model '{model}': {GENERATION} says that {name} is {value!r:.40}\n"
         f"  why: it is left out, since {name} is {kind}\n"
-        f"  fix: {fix}, or correct the file",
-        stacklevel=3,
+        f"  fix: {fix}, or correct the file"
     )
 
 
@@ -99,9 +99,14 @@ def _tell_untaken(model: str, config: Mapping[str, Any]) -> None:
     names = sorted(name for name, neutral in UNTAKEN.items() if config.get(name) not in (None, neutral, [], {}, ""))
     if names:
         are = "is" if len(names) == 1 else "are"
-        warnings.warn(
+        _tell(
             f"model '{model}': {GENERATION} sets {', '.join(names)}, which {are} not taken\n"
             "  why: no token is drawn by it here, so answers are not quite those that its makers had\n"
-            "  fix: give what serves instead, such as `min_p` or `logit_bias`; docs/models.md lists what is taken",
-            stacklevel=3,
+            "  fix: give what serves instead, such as `min_p` or `logit_bias`; docs/models.md lists what is taken"
         )
+
+
+@lru_cache(maxsize=256)
+def _tell(text: str) -> None:
+    """Warn once in a process: settings are read before a model is loaded, and with it."""
+    warnings.warn(text, stacklevel=5)
