@@ -103,6 +103,16 @@ def test_a_chat_model_tells_once_what_is_not_taken(tmp_path: Path) -> None:
     assert len([one for one in told if "is not taken" in str(one.message)]) == 1
 
 
+def test_where_the_file_is_missing_config_json_is_read_before_loading_as_it_is_with_it(tmp_path: Path) -> None:
+    named = model_with(tmp_path)
+    (tmp_path / "generation_config.json").unlink()
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "temperature": 0.3, "repetition_penalty": 1.2}))
+    opened = load_engine(named, device="cpu", dtype="float32")
+    assert opened.info.defaults == read_defaults(named) == GenerationDefaults(temperature=0.3, repetition_penalty=1.2)
+    opened.shutdown()
+
+
 VALUES: dict[str, Any] = {
     "begin_suppress_tokens": [3],
     "bad_words_ids": [[3, 4], [5]],

@@ -62,7 +62,7 @@ def generation_defaults(config: Mapping[str, Any], model: str) -> GenerationDefa
 def read_defaults(model: str, revision: str | None = None) -> GenerationDefaults:
     """The same by the model's files, before it is loaded; empty where they are not on this machine, or unreadable."""
     try:
-        file = file_of(model, GENERATION, revision)
+        file = file_of(model, GENERATION, revision) or file_of(model, "config.json", revision)  # as `transformers` does
         config = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return GenerationDefaults()
