@@ -152,3 +152,9 @@ def test_a_name_that_is_near_to_nothing_that_a_call_takes_suggests_none() -> Non
     with pytest.raises(RequestError) as refused:
         ChatIGGuardrail().invoke("hello", torch_dtyp="bfloat16")
     assert "did you mean" not in refused.value.fix
+
+
+def test_settings_that_must_be_given_are_asked_for() -> None:
+    with pytest.raises(RequestError, match="inner: Field required; policy: Field required") as refused:
+        GuardedChatModel()  # type: ignore[call-arg]
+    assert refused.value.fix == "give `inner` and `policy`"

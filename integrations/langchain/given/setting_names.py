@@ -237,8 +237,10 @@ def misgiven(error: ValidationError, who: str, instead: Callable[[str], str]) ->
     faults = [("".join(map(str, one["loc"][:1])) or who, one["type"], one["msg"]) for one in error.errors()]
     unknown = {name: instead(name) for name, kind, _ in faults if kind == "extra_forbidden"}
     wrong = list(dict.fromkeys(f"{name}: {what}" for name, kind, what in faults if kind != "extra_forbidden"))
+    absent = [f"`{name}`" for name, kind, _ in faults if kind == "missing"]
     if not unknown:
-        return RequestError("; ".join(wrong), where=faults[0][0], fix="give values in range")
+        fix = f"give {' and '.join(absent)}" if absent else "give a value of this kind, and in range"
+        return RequestError("; ".join(wrong), where=faults[0][0], fix=fix)
     names = ", ".join(f"'{name:.80}'" for name in unknown)
     fixes = [*unknown.values()] if len(unknown) == 1 else [f"{name:.80}: {fix}" for name, fix in unknown.items()]
     return RequestError(
