@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
@@ -31,6 +32,45 @@ class Limits:
     stops: int = 64
     stop_characters: int = 256
     biases: int = 1_024
+
+    def __post_init__(self) -> None:
+        """Raises RequestError for a bound that is none: what is no number, or not a finite one from 0 on."""
+        for name in self.__dataclass_fields__:
+            value, kinds = getattr(self, name), (int, float) if name == "searching" else (int,)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not 0 <= value < math.inf:
+                kind = "number" if name == "searching" else "whole number"
+                raise RequestError(
+                    f"{name} is {value!r:.40}",
+                    where="limits",
+                    why="a request that nothing ends would hold the model for good",
+                    fix=f"give a {kind} from 0 on",
+                )
+
+
+_DTYPES = {
+    **dict.fromkeys(("bf16",), "bfloat16"),
+    **dict.fromkeys(("fp16", "f16", "half"), "float16"),
+    **dict.fromkeys(("fp32", "f32", "float"), "float32"),
+}
+
+
+def dtype_named(given: object) -> object:
+    """A number format by the name that it has here: one of torch's own (`torch.float16`), or a short form ("bf16")."""
+    text = str(given) if type(given).__module__ == "torch" else given
+    if not isinstance(text, str):
+        return given
+    name = text.strip().removeprefix("torch.").lower()
+    return _DTYPES.get(name, name)
+
+
+def weights_named(given: object) -> object:
+    """How weights are kept, which in a number format is "bf16" under all its names."""
+    return "bf16" if dtype_named(given) == "bfloat16" else given
+
+
+def device_named(given: object) -> object:
+    """A device by its name, where it is one of torch's own."""
+    return str(given) if type(given).__module__ == "torch" else given
 
 
 Keeping: TypeAlias = Literal["hash", "none", "plain"]
@@ -91,6 +131,14 @@ class AuditFile:
 
     def __post_init__(self) -> None:
         """Raises RequestError for values out of range."""
+        for name in ("texts", "daily"):
+            if not isinstance(getattr(self, name), bool):
+                raise RequestError(
+                    f"{name} is {getattr(self, name)!r:.40}",
+                    where="audit",
+                    why="a word for no would be taken for yes",
+                    fix="give True or False",
+                )
         least = {"most_bytes": 1, "keep_days": 1, "keep_files": 1}
         for name, low in least.items():
             value = getattr(self, name)

@@ -8,14 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ig_guardrail.errors import RequestError
+from ig_guardrail.ledger import Ledger
 from ig_guardrail.rollout.canary import Canary
-from ig_guardrail.settings import AuditFile, Limits, RecordingFile
+from ig_guardrail.settings import AuditFile, Limits, RecordingFile, device_named, dtype_named, weights_named
 from ig_guardrail.types import CompiledPolicy
 
 if TYPE_CHECKING:
     from ig_guardrail.costs.base import CostModel
     from ig_guardrail.engine.kinds import EngineOptions
-    from ig_guardrail.ledger import Ledger
+
+_NONE = type(None)
+_KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "policy": ((str, Path, CompiledPolicy), "a file, the name of a packaged policy, or a compiled policy"),
+    "exit": ((str, Path, _NONE), "a folder, or leave it out"),
+    "cost_models": ((Mapping,), "cost models by name"),
+    "limits": ((Limits, _NONE), "a `Limits`, or leave it out"),
+    "reload": ((bool,), "True or False"),
+    "record": ((str, Path, RecordingFile, _NONE), "a file, or leave it out"),
+    "audit": ((str, Path, AuditFile, _NONE), "a file or the address of a database, or leave it out"),
+    "canary": ((Canary, _NONE), "a `Canary`, or leave it out"),
+    "ledger": ((str, Path, Ledger, _NONE), "a path, an address or a ledger, or leave it out"),
+    "engine_options": ((Mapping,), "options by name, or leave it out"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,12 @@ class GuardrailSpec:
 
     def __post_init__(self) -> None:
         """Raises RequestError for an option of another type; what no such name stands for shows when it is opened."""
+        for name, read in (("dtype", dtype_named), ("weights", weights_named), ("device", device_named)):
+            object.__setattr__(self, name, read(getattr(self, name)))
+        for name, (kinds, told) in _KINDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise RequestError(f"{name} is of type {type(value).__name__}", where=name, fix=f"give {told}")
         texts = {name: getattr(self, name) for name in ("model", "device", "dtype", "weights", "engine")}
         texts |= {
             name: getattr(self, name)

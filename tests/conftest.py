@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -39,6 +40,13 @@ def pytest_collection_finish() -> None:
     """What was imported stays: no search for garbage need look through it."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a test, and processes that it starts, keep unpacked models, in place of this machine's user."""
+    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+    return tmp_path / "store"
 
 
 @pytest.fixture(autouse=True)

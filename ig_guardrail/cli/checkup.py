@@ -7,12 +7,13 @@ import importlib.util
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.extras import EXTRAS, command, missing, require
+from ig_guardrail.types import SAMPLING_RANGES, GenerationDefaults, Sampling
 
 CheckState: TypeAlias = Literal["ok", "note", "missing"]
 
@@ -75,11 +76,7 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     yield Finding("engine", "ok", f"{kind.name}: {kind.about}")
     yield from _files(model)
     yield _window(facts.context, context)
-    set_by_makers = facts.defaults.known()
-    said = ", ".join(f"{name} {value:g}" for name, value in set_by_makers.items()) or "its makers set nothing"
-    usual = asdict(facts.defaults.sampling())
-    ours = ", ".join(f"{name} {usual[name]:g}" for name in asdict(facts.defaults) if name not in set_by_makers)
-    yield Finding("sampling", "ok", f"{said}; ours: {ours}" if ours else said)
+    yield Finding("sampling", "ok", _sampling(facts.defaults))
     yield Finding("end tokens", "ok", ", ".join(facts.ends) or "none")
     template = facts.template
     switches = f", speaks of {', '.join(template.switches)}" if template.switches else ""
@@ -87,6 +84,18 @@ def _facts(model: str, revision: str | None, context: int | None) -> Iterator[Fi
     yield Finding("thoughts", "ok", str(template.thoughts or "none, as far as its template tells"))
     yield Finding("tool calls", "ok", "in its own format" if template.tools.native else "in our format: it knows none")
     yield from _adopted(model, facts.folder)
+
+
+def _sampling(makers: GenerationDefaults) -> str:
+    """How a model is drawn from where a request does not say it: what its makers set, and what is ours."""
+    known, usual = makers.known(), asdict(Sampling())
+    numbers = [field.name for field in fields(makers) if field.name in SAMPLING_RANGES]
+    said = [f"{name} {value:g}" for name, value in known.items()]
+    said += [f"stops at {', '.join(map(repr, makers.stop))}"] if makers.stop else []
+    said += [f"never draws {len(makers.banned)} of its tokens"] if makers.banned else []
+    ours = [f"{name} {usual[name]:g}" for name in numbers if name not in known]
+    told = ", ".join(said) or "its makers set nothing"
+    return f"{told}; ours: {', '.join(ours)}" if ours else told
 
 
 def _adopted(model: str, folder: Path) -> Iterator[Finding]:

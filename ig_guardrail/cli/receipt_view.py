@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -116,6 +116,10 @@ def _amount(value: float) -> str:
     return f"{value:.3g}"
 
 
+def _setting(value: float | Sequence[str]) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else ", ".join(map(repr, value))
+
+
 def _effort(receipt: Receipt) -> Text:
     tokens, seconds = receipt.tokens, receipt.seconds
     parts = [f"{tokens['released']} tokens shown of {tokens['generated']} drawn", f"{seconds['total'] or 0:.1f} s"]
@@ -123,7 +127,7 @@ def _effort(receipt: Receipt) -> Text:
         parts.insert(1, f"{tokens['reasoning']} of a thought")
     if seconds["first_released"] is not None:
         parts.append(f"first text after {seconds['first_released']:.1f} s")
-    own = [f"{name} {receipt.sampling[name]:g}" for name in receipt.sampling["from_model"]]
+    own = [f"{name} {_setting(receipt.sampling[name])}" for name in receipt.sampling["from_model"]]
     parts += [f"its makers set {', '.join(own)}"] if own else []
     parts.append(f"seed {receipt.sampling['seed']}")
     if receipt.fallbacks:

@@ -13,6 +13,8 @@ from ig_guardrail.engine.decoding.passes import PassResult
 from ig_guardrail.errors import ModelError
 from ig_guardrail.types import StateEdit
 
+SERVED = "have a server run it, with engine 'openai_compatible'"  # what this engine does not run
+
 
 class Model:
     """A `transformers` causal language model. Raises ModelError if its decoder layers are not at `model.layers`."""
@@ -82,6 +84,6 @@ def _decoder_layers(model: Any) -> Any:
             f"the architecture {type(model).__name__} keeps its decoder layers where this engine does not look",
             where=str(model.config.name_or_path),
             why="hidden states are read from the modules at model.layers",
-            fix="use a decoder model in the manner of Llama, Qwen, Gemma or Mistral",
+            fix=f"use a decoder model in the manner of Llama, Qwen, Gemma or Mistral; or {SERVED}",
         )
     return layers

@@ -10,9 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 
+def plainly(number: float) -> str:
+    """A number in words: a whole one to its last digit, any other as short as it reads back."""
+    return str(int(number)) if number == int(number) else f"{number:.15g}"
+
+
 @dataclass(frozen=True, slots=True)
 class NumberKind:
-    """A finite decimal in [low, high], or (low, high] if `above`. `unit`: what it counts; `why`, `help`: for faults."""
+    """A finite decimal in [low, high], or (low, high] if `above`. `unit`: what it counts; `why`, `help`: for faults.
+
+    It is a float, or an int where digits alone say a whole number that no float may keep.
+    """
 
     low: float
     high: float

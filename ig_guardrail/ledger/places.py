@@ -21,9 +21,18 @@ def ledger_at(place: str | Path | Ledger | None) -> Ledger | None:
 
     Ledgers of one address are one in a process, so that its policies and models share a few connections.
 
-    Raises LedgerError if it cannot be used, MissingExtra where the extra 'postgres' is not installed.
+    Raises LedgerError if it cannot be used or is none, MissingExtra where the extra 'postgres' is not installed.
     """
-    return kept_at(place) if isinstance(place, str | Path) else place
+    if isinstance(place, str | Path):
+        return kept_at(place)
+    if place is None or isinstance(place, Ledger):
+        return place
+    raise LedgerError(
+        f"ledger is of type {type(place).__name__}",
+        where="ledger",
+        why="what conversations have spent would be kept nowhere",
+        fix="give a path, an address, or a ledger, or leave it out",
+    )
 
 
 def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ig_guardrail.budget import EXACT, NOTHING, BudgetRule, BudgetState, SafetyState, affords, exact
 from ig_guardrail.ledger.answers import answer_sha256, strangers
@@ -50,6 +50,7 @@ class Executor(Protocol):
     def call(self, function: Callable[..., Any], *args: Any) -> Future[Any]: ...
 
 
+@runtime_checkable
 class Ledger(Protocol):
     """Keeps charges by account. Safe to share between threads; in a file or database between processes too."""
 

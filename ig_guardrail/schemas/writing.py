@@ -172,6 +172,7 @@ class _Writer:
         if self._count > MOST_WRITTEN:
             raise unfit(together[0] if together else "#", "what is written of it grows too large", "use a smaller one")
         shapes, outer, self._nested = self._merging.shapes(together), self._nested, False
+        shapes = tuple(_as_number(shape, together) for shape in shapes)
         values = [shape.value for shape in shapes if isinstance(shape, Literal)]
         self._write_exactly(values, together)
         ways = [{"enum": values}] if values else []
@@ -402,6 +403,15 @@ def _whole(shape: NumberShape) -> dict[str, Any]:
     told = {word: limit for word, limit in limits.items() if abs(limit) <= EXACT}
     within = {} if len(told) == len(limits) else {WITHIN: [low, high]}
     return {"type": "integer", **told, **within, **({"multipleOf": int(grain)} if grain != 1 else {})}
+
+
+def _as_number(shape: Shape, together: KeyGroup) -> Shape:
+    """A value that is a whole number of 64 bits which no float may keep, as a number with limits, which are."""
+    value = shape.value if isinstance(shape, Literal) else None
+    if isinstance(value, int) and abs(value) > EXACT and WHOLE[0] <= value <= WHOLE[1]:
+        limit = (Fraction(value), False)
+        return NumberShape(together[0] if together else "#", limit, limit, whole=True)
+    return shape
 
 
 def _grain(shape: NumberShape, grain: Fraction) -> Fraction:

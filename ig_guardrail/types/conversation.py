@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from ig_guardrail.types.tools import CallNotation
@@ -137,20 +137,29 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerationDefaults:
-    """How a model's makers would sample it, as far as its files say; None where they do not."""
+    """How a model's makers would sample it, as far as its files say; None where they do not.
+
+    stop    texts that end an answer, beside those of a request
+    banned  tokens that are never drawn, whatever a request asks for
+    """
 
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    stop: tuple[str, ...] = ()
+    banned: tuple[int, ...] = ()
 
     def known(self) -> dict[str, float | int]:
-        """What the files say, by name."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """The numbers that the files say, by name."""
+        numbers = {name: getattr(self, name, None) for name in SAMPLING_RANGES}
+        return {name: value for name, value in numbers.items() if value is not None}
 
     def sampling(self, **asked: Any) -> Sampling:
         """`Sampling` as asked for; what is None or left out is the model's own, else the usual value of `Sampling`."""
         given = {name: value for name, value in asked.items() if value is not None}
         own: dict[str, Any] = {name: value for name, value in self.known().items() if name not in given}
+        if self.stop:
+            own["stop"] = tuple(dict.fromkeys((*given.pop("stop", ()), *self.stop)))
         return Sampling(**given, **own, from_model=tuple(own))

@@ -6,8 +6,7 @@ One text, the guardrail's stream, stands behind all four ways to call it: `invok
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, Self
@@ -31,12 +30,12 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.chat.base import unwritten
 from ig_guardrail.integrations.langchain.chat.opened import OpenedModel
+from ig_guardrail.integrations.langchain.given.setting_names import as_named_here
 from ig_guardrail.integrations.langchain.messages.blocks import PROVIDER
 from ig_guardrail.integrations.langchain.messages.conversation import messages_of
 from ig_guardrail.integrations.langchain.messages.outcomes import generation_chunks, overflow_told
 from ig_guardrail.integrations.langchain.options import (
     CallOptions,
-    as_named_here,
     call_options,
     spelled,
     stop_strings,
@@ -45,6 +44,7 @@ from ig_guardrail.integrations.langchain.response_format import described, form_
 from ig_guardrail.integrations.langchain.structured import OutputMethod, structured
 from ig_guardrail.ledger import AccountKey
 from ig_guardrail.text.calls import with_instructions
+from ig_guardrail.threads.together import together
 from ig_guardrail.types import CallNotation, Message
 
 BESIDES = ("form", "own", "tool_format")  # of a call's options: what is no setting
@@ -156,7 +156,7 @@ class ChatIGGuardrail(OpenedModel):
         streams = [self._astream(messages, stop, run_manager, **one) for one in asked]
         if len(streams) == 1 or options.conversation is not None:  # each builds on the one before
             return _together([await agenerate_from_stream(stream) for stream in streams])
-        return _together(await _at_once([agenerate_from_stream(stream) for stream in streams]))
+        return _together(await together([agenerate_from_stream(stream) for stream in streams]))
 
     def _read_call(
         self, messages: list[BaseMessage], stop: list[str] | None, given: dict[str, Any]
@@ -332,16 +332,6 @@ def _pieces(guardrail: Guardrail, options: CallOptions, turns: tuple[Message, ..
     with closing(guardrail.stream(request, options.timeout)) as chunks:
         for chunk in chunks:
             yield from generation_chunks(chunk, request.notation)
-
-
-async def _at_once(waiting: Sequence[Coroutine[Any, Any, ChatResult]]) -> list[ChatResult]:
-    """All results; if one fails, the others are cancelled and its error is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in waiting]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _together(results: Sequence[ChatResult]) -> ChatResult:

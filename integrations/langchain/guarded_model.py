@@ -34,6 +34,7 @@ from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.answer_cache import CompletedAnswers
 from ig_guardrail.integrations.langchain.chat.base import BoundedModel, unwritten
 from ig_guardrail.integrations.langchain.checking.text_checks import LONGEST, TextOpening, sampling
+from ig_guardrail.integrations.langchain.given.setting_names import serves_instead
 from ig_guardrail.integrations.langchain.given.typed_dicts import unmarked
 from ig_guardrail.integrations.langchain.inner.answer import errors_of_others
 from ig_guardrail.integrations.langchain.inner.call import InnerCall
@@ -127,6 +128,14 @@ class GuardedChatModel(PayingModel, BoundedModel, EventModel):
     @classmethod
     def _read_canary(cls, given: Any) -> Canary | None:
         return canary_in(given)
+
+    @override
+    @classmethod
+    def _instead(cls, name: str) -> str:
+        otherwise = (
+            "what the other model is to do is said where it is made: GuardedChatModel(inner=ChatOpenAI(...), ...)"
+        )
+        return serves_instead(name, cls.model_fields, {}, otherwise)
 
     @model_validator(mode="after")
     def _open(self) -> Self:

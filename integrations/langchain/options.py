@@ -5,10 +5,8 @@ A call may change how the model is sampled and which strategy searches. Nothing 
 
 from __future__ import annotations
 
-import difflib
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePath
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,6 +15,7 @@ from ig_guardrail.costs.calls.offers import offered
 from ig_guardrail.drive.request import GenerationRequest, check, in_form, salt_of
 from ig_guardrail.errors import RequestError, brief
 from ig_guardrail.guardrail import Guardrail
+from ig_guardrail.integrations.langchain.given.setting_names import INSTEAD, OF_THE_MODEL, as_named_here, serves_instead
 from ig_guardrail.integrations.langchain.response_format import form_of
 from ig_guardrail.schemas import faultless
 from ig_guardrail.settings import Limits
@@ -26,15 +25,6 @@ from ig_guardrail.types import OUR_FORMAT, GenerationDefaults, Message, Reasonin
 TAKEN_BY_LANGCHAIN = frozenset({"stream", "ls_structured_output_format", "structured_output_format"})
 
 FORM = ("tools", "tool_choice", "parallel_tool_calls", "response_format")  # a schema is enforced, `strict` or not
-
-
-ALIASES: Mapping[str, str] = {"max_completion_tokens": "max_tokens", "model_name": "model"}  # what others call them
-
-
-NUMBERS = (  # of settings; a truth would be read as 1 or 0
-    *("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "frequency_penalty", "presence_penalty"),
-    *("max_tokens", "max_reasoning_tokens", "context", "seed", "timeout", "n", "top_logprobs", "max_retries"),
-)
 
 
 class CallOptions(BaseModel):
@@ -116,36 +106,6 @@ class CallOptions(BaseModel):
     def check(self) -> None:
         """Raises RequestError, naming option and range, for settings that no request could be served with."""
         check(self.ask((Message("user", ""),)), Limits())
-
-
-def as_named_here(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings under this package's names, and as their writers mean them: `top_k=-1` is off, a model may be a path.
-
-    Raises RequestError where one setting is given twice, with two values, and for a truth where a number stands.
-    """
-    named: dict[str, Any] = dict(given)
-    for alias, name in ALIASES.items():
-        if alias not in named:
-            continue
-        value = named.pop(alias)
-        if value is None:
-            continue
-        if named.get(name) not in (None, value):
-            raise RequestError(
-                f"{name} is {named[name]!r}, and {alias} is {value!r}",
-                where=alias,
-                why="both name one setting",
-                fix=f"give one of them, such as `{name}`",
-            )
-        named[name] = value
-    for name in NUMBERS:
-        if isinstance(named.get(name), bool):
-            raise _no_number(name, named[name])
-    if named.get("top_k") == -1:
-        named["top_k"] = 0
-    if isinstance(named.get("model"), PurePath):
-        named["model"] = str(named["model"])
-    return named
 
 
 def call_options(settings: Mapping[str, Any], stop: Sequence[str] | None, given: Mapping[str, Any]) -> CallOptions:
@@ -242,23 +202,12 @@ def spelled(name: str, value: Any) -> str:
         ) from error
 
 
-def _no_number(name: str, value: object) -> RequestError:
-    return RequestError(
-        f"{name} is {value}",
-        where=name,
-        why="taken for a number, it would be 1 or 0, and hardly what is meant",
-        fix="give a number, or leave it out",
-    )
-
-
 def _unknown(name: str, known: Sequence[str]) -> RequestError:
-    near = difflib.get_close_matches(name, known, n=1)
-    offered = f"a call may set {', '.join(known)}"
     return RequestError(
         f"a call cannot set '{name}'",
         where=name,
         why="dropped silently, it would leave you with an answer to another question; budgets belong to the policy",
-        fix=f"did you mean '{near[0]}'? {offered}" if near else offered,
+        fix=serves_instead(name, known, {**INSTEAD, **OF_THE_MODEL}, f"a call may set {', '.join(known)}"),
     )
 
 

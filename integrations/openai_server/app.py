@@ -87,7 +87,7 @@ class Gatekeeper:
             if takes_slot:
                 await self._enter(caller, line)
         except Refused as refused:
-            await _tell(refused.fault, scope, receive, send)
+            await tell(refused.fault, scope, receive, send)
             return
         try:
             await self._in_time(caller, scope, line.receive, send)
@@ -101,7 +101,7 @@ class Gatekeeper:
             if scope["type"] == "http" and self._server.config.local:
                 demand_local(Request(scope).headers)
         except Refused as refused:
-            await _tell(refused.fault, scope, receive, send)
+            await tell(refused.fault, scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -136,10 +136,10 @@ class Gatekeeper:
             what = "taken" if begun else "begun"
             LOG.warning("a request of key '%s' was ended: its answer was not %s in time", caller.key, what)
             if not begun:
-                await _tell(LATE, scope, receive, send)
+                await tell(LATE, scope, receive, send)
 
 
-async def _tell(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+async def tell(fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
     """Of a request that no endpoint answers, in the form of its path."""
     await told_by_status(fault, form_for(scope["path"]))(scope, receive, send)
 

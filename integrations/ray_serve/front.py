@@ -14,11 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ig_guardrail.integrations.openai_server.access.admission import STOPPING
 from ig_guardrail.integrations.openai_server.access.local import NOT_LOCAL
-from ig_guardrail.integrations.openai_server.app import GUARDED, form_for
+from ig_guardrail.integrations.openai_server.app import GUARDED, tell
 from ig_guardrail.integrations.openai_server.endpoints import metrics
 from ig_guardrail.integrations.openai_server.faults import Fault, Refused
 from ig_guardrail.integrations.openai_server.listening import is_loopback
-from ig_guardrail.integrations.openai_server.server import SESSION, Server, noted, read_bytes, told, told_by_status
+from ig_guardrail.integrations.openai_server.server import SESSION, Server, noted, read_bytes, told
 from ig_guardrail.integrations.openai_server.serving import FAREWELL_S
 from ig_guardrail.integrations.openai_server.settings.serve_config import ServeConfig
 from ig_guardrail.integrations.openai_server.sse import frame, told_fault
@@ -107,7 +107,7 @@ class Front:
             tenant = await self._tenant(request) if scope["path"].startswith(GUARDED) else None
             body = await read_bytes(request, self._server.config.limits.body_bytes)
         except Exception as error:
-            await self._refuse(noted(error), scope, receive, send)
+            await tell(noted(error), scope, receive, send)
             return
         sent_on = {name: scope[name] for name in SENT_ON if name in scope}
         conversation = conversation_of(tenant, body)
@@ -155,7 +155,7 @@ class Front:
             if begun is None and fault is LOST and not last:
                 return False
             if begun is None:
-                await self._refuse(fault, scope, receive, send)
+                await tell(fault, scope, receive, send)
             elif _streams(begun):
                 end = ENDS.get(scope["path"], told_fault)(fault)
                 await send({"type": "http.response.body", "body": end, "more_body": False})
@@ -164,9 +164,6 @@ class Front:
         finally:
             leaving.cancel()
         return True
-
-    async def _refuse(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
-        await told_by_status(fault, form_for(scope["path"]))(scope, receive, send)
 
 
 async def _messages(answer: DeploymentResponseGenerator[list[Message]]) -> AsyncGenerator[list[Message], None]:

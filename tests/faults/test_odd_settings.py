@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 
 from ig_guardrail import ChatIGGuardrail, GuardedChatModel, GuardRunnable
 from ig_guardrail.costs.catalog import build_cost_model
@@ -77,7 +76,7 @@ def test_any_setting_of_a_call_works_or_is_refused(name: str, value: Any) -> Non
     answers(lambda: chat().invoke("hello", **{name: value}))
     if name == "timeout":
         answers(lambda: asyncio.run(chat().ainvoke("hello", **{name: value})))
-    answers(lambda: chat(**{name: value}), ValidationError)
+    answers(lambda: chat(**{name: value}))
 
 
 @pytest.mark.parametrize("value", ODD.values(), ids=list(ODD))
@@ -85,7 +84,6 @@ def test_any_setting_of_another_model_under_guard_works_or_is_refused(value: Any
     for name in ("timeout", "longest", *TEXTS[:3]):
         answers(
             lambda name=name: GuardedChatModel(inner=teller("hi"), policy=POLICY, **{name: value}).invoke("hello"),
-            ValidationError,
         )
     for name in ("stop", *TEXTS[:3]):
         answers(

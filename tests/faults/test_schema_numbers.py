@@ -16,11 +16,16 @@ from tests.faults.schema_answers import BYTES, GRAMMARS, babbled, takes
 NUMBER: dict[str, Any] = {"type": "number"}
 
 
-@pytest.mark.parametrize("number", [2**53 + 1, 2**63, -(2**64), 12345678901234567890123, float(2**63), 1e23, 10**400])
-@pytest.mark.parametrize("schema", [lambda number: {"const": number}, lambda number: {"enum": ["a", {"b": [number]}]}])
-def test_whole_numbers_that_would_be_written_as_others_are_refused(schema: Any, number: Any) -> None:
+@pytest.mark.parametrize(
+    "schema",
+    [
+        *({"const": one} for one in (-(2**64), 12345678901234567890123, float(2**63), 1e23, 10**400)),
+        *({"enum": ["a", {"b": [one]}]} for one in (2**53 + 1, 2**63, -(2**64), float(2**63), 10**400)),
+    ],
+)
+def test_whole_numbers_that_would_be_written_as_others_are_refused(schema: Any) -> None:
     with pytest.raises(RequestError, match=r"cannot be written exactly, at #|larger than any float"):
-        babbled(ResponseFormat(schema=schema(number)), 1, 120)
+        babbled(ResponseFormat(schema=schema), 1, 120)
 
 
 @pytest.mark.parametrize("number", [123456789.123456789, 248660842.56138194, 922052815.4493463])

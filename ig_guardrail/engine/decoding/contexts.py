@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ig_guardrail.engine.base import EngineInfo
@@ -16,6 +16,8 @@ from ig_guardrail.errors import PromptTooLong, RequestError
 from ig_guardrail.types import Node, Prompt, Sampling, StateEdit
 
 S = TypeVar("S")
+
+NEVER = -1e30  # is added to the logit of a token that is not to be drawn; finite, since a form may leave nothing else
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ def begin(
         (messages or grammar).demand(limit)
     thinking = _most_thinking(asked.sampling.max_reasoning_tokens, limit, language, grammar)
     rules = AnswerRules(language, asked.sampling.stop, limit, grammar, asked.prompt.opened, thinking, messages)
-    return root, Context(account, asked.prompt, asked.sampling, asked.layers, rules, asked.edit)
+    never = tuple((token, NEVER) for token in info.defaults.banned if token < language.size)
+    sampling = replace(asked.sampling, logit_bias=(*asked.sampling.logit_bias, *never)) if never else asked.sampling
+    return root, Context(account, asked.prompt, sampling, asked.layers, rules, asked.edit)
 
 
 def spell(

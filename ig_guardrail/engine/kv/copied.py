@@ -19,7 +19,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 from ig_guardrail.engine.decoding.passes import Pass, PassResult
 from ig_guardrail.engine.decoding.prefill import SHORTEST
 from ig_guardrail.engine.kv.stretched import Stretched
-from ig_guardrail.engine.model import Model
+from ig_guardrail.engine.model import SERVED, Model
 from ig_guardrail.errors import ModelError
 
 _GROWS_BY_COPY = (DynamicLayer, DynamicSlidingWindowLayer)
@@ -118,7 +118,7 @@ def empty_cache(config: Any) -> Any:
             f"models of type '{config.model_type}' keep a state of kind {', '.join(sorted(strange))}",
             where=str(getattr(config, "name_or_path", "model")),
             why="a search needs many continuations of one prefix, and this state is changed in place",
-            fix="use a model with plain or sliding-window attention, such as Llama, Qwen, Gemma or Mistral",
+            fix=f"use a model with attention alone, such as Llama, Qwen3, Gemma or Mistral; or {SERVED}",
         )
     return cache
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, DrawnBlock, Judged, ScoreOrder
 from ig_guardrail.engine.openai_compatible.server import BadAnswer, ModelServer, ServerError
@@ -15,8 +14,7 @@ from ig_guardrail.engine.openai_compatible.wires import Wire
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import RequestUsage
 from ig_guardrail.errors import EngineError
-
-R = TypeVar("R")
+from ig_guardrail.threads.together import together
 
 ROOM = 1 << 16  # bytes of an answer beside its tokens
 TOKEN_ROOM = 1 << 10  # bytes of a token in an answer
@@ -132,14 +130,3 @@ def not_told(what: str, server: ModelServer) -> EngineError:
         why="what its model computes is known only as far as it is told",
         fix="use a search strategy without it, a server that tells it such as vLLM, or a local model",
     )
-
-
-async def together(works: Sequence[Coroutine[Any, Any, R]]) -> list[R]:
-    """All results, in order. Raises the first error in that order; what is still at work then is given up."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return [await task for task in tasks]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 
 from ig_guardrail.engine.decoding.answer import AnswerDraft
 from ig_guardrail.engine.decoding.randomness import uniform
-from ig_guardrail.engine.openai_compatible.asking import Asker, not_told, together
+from ig_guardrail.engine.openai_compatible.asking import Asker, not_told
 from ig_guardrail.engine.openai_compatible.orders import BlockOrder, DrawnBlock, DrawnToken, ScoreOrder
 from ig_guardrail.engine.text.thought_reader import ThoughtHeld
 from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.errors import EngineError
+from ig_guardrail.threads.together import together
 from ig_guardrail.types import Draw, Node
 
 How: TypeAlias = tuple[int, int, tuple[tuple[int, float], ...]]

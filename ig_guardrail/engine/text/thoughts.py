@@ -176,15 +176,17 @@ def _with_switches(tokenizer: Any, found: ThoughtFormat) -> ThoughtFormat:
 def _efforts(tokenizer: Any, on: TemplateVariables) -> dict[str, TemplateVariables]:
     """What the template must be told so that the model thinks so much, by the words that it knows, "none" among them.
 
-    It knows a word if it writes another prompt for it than for no word at all, or refuses what is none. on: told beside
+    It knows a word if it writes another prompt for it than for what is no word, or refuses that. Where it knows one, it
+    also knows those that it names, of which one is the usual effort. on: told beside
     """
+    named = {word for word in EFFORTS if re.search(rf"""(['"]){word}\1""", template_of(tokenizer))}
     for name in (name for name in _switch_names(tokenizer) if "effort" in name):
         told: dict[str, TemplateVariables] = {word: {**on, name: word} for word in ("none", *EFFORTS, NO_WORD)}
         prompts = {word: _rendered(tokenizer, _turns(), True, switches) for word, switches in told.items()}
         unknown = prompts.pop(NO_WORD)
         if unknown is not None and NO_WORD in unknown:
             return {word: told[word] for word in USUAL_EFFORTS}
-        known = [word for word, prompt in prompts.items() if prompt is not None and prompt != unknown]
+        known = [word for word, made in prompts.items() if made is not None and (made != unknown or word in named)]
         if len({prompts[word] for word in known} | {unknown}) > 1:
             return {word: told[word] for word in known}
     return {}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -19,12 +18,11 @@ from ig_guardrail.engine.text.vocabulary import TokenVocabulary
 from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.engine.vllm.orders import BlockOutcome, Order, digest
 from ig_guardrail.errors import EngineError, RequestError
+from ig_guardrail.threads.together import together
 from ig_guardrail.types import Draw, Node, TokenLogprob
 
 if TYPE_CHECKING:
     from ig_guardrail.engine.vllm.requests import Requests, Session
-
-R = TypeVar("R")
 
 
 @dataclass(eq=False)
@@ -258,18 +256,6 @@ class Operations:
         node = draft.node(self.tree.number(), told.hidden)
         self.tree.grow(entry.context, node, draft.held, (place or Place()) if node.finish is None else None)
         return node
-
-
-async def together(work: Sequence[Coroutine[Any, Any, R]]) -> list[R]:
-    """What several come to, in order; with the first error the others are cancelled, and have ended."""
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 def _replayed(entry: TreeEntry[Place], told: BlockOutcome) -> tuple[AnswerDraft, BlockOutcome]:

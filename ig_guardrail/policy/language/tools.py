@@ -16,7 +16,8 @@ def argument_hint(text: str) -> str:
 
 ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount", hint=argument_hint)
 _TEXTS = "texts alone are compared, and numbers are limited by `least` and `most`"
-_LIMIT = NumberKind(-1e15, 1e15, "the argument's own unit")
+LOWEST, HIGHEST = -(2**63), 2**64 - 1  # of whole numbers of 64 bits, with a sign or without
+_LIMIT = NumberKind(LOWEST, HIGHEST, "the argument's own unit")
 
 ARGUMENT_RULE = Section(
     "an argument rule",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ig_guardrail.fields.field import plainly
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic
 from ig_guardrail.policy.draft import PolicyDraft
 from ig_guardrail.policy.language.budgets import BUDGET
@@ -34,7 +35,7 @@ def argument_rules(draft: PolicyDraft) -> Iterator[Diagnostic]:
             yield where.fault("P015", "this argument rule limits nothing", label="needs a limit", help=advice)
         least, most = rule.get("least"), rule.get("most")
         if least is not None and most is not None and least > most:
-            message = f"`least` is {least:g}, but `most` is {most:g}"
+            message = f"`least` is {plainly(least)}, but `most` is {plainly(most)}"
             yield where.fault("P031", message, label="no number fits", help="exchange them")
 
 

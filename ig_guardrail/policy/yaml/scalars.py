@@ -19,6 +19,7 @@ from ig_guardrail.fields.field import (
     NumberKind,
     RegexKind,
     TextKind,
+    plainly,
 )
 from ig_guardrail.policy import expression
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, listed, quoted
@@ -46,6 +47,7 @@ _ELSEWHERE = {  # what other guardrails call a choice
     "denied": "blocked rejected",
     "completed": "ok passed allowed shown",
 }
+_EXACT = 2**53  # up to which a float keeps all whole numbers apart
 _TO_FILL = re.compile(r"\$\{|\{\{|<%")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
 
@@ -81,13 +83,10 @@ def needs(kind: Any) -> str:
     """What a kind asks for, in words."""
     match kind:
         case NumberKind() | IntegerKind():
-            low = (
-                f"more than {kind.low:g}, at most"
-                if isinstance(kind, NumberKind) and kind.above
-                else f"{kind.low:g} to"
-            )
+            above, low = isinstance(kind, NumberKind) and kind.above, plainly(kind.low)
             whole = "a whole number, " if isinstance(kind, IntegerKind) else ""
-            return f"{whole}{low} {kind.high:.10g} ({kind.unit})"
+            limits = f"more than {low}, at most" if above else f"{low} to"
+            return f"{whole}{limits} {plainly(kind.high)} ({kind.unit})"
         case BooleanKind():
             return "`true` or `false`"
         case ChoiceKind():
@@ -143,15 +142,17 @@ def _number(kind: NumberKind | IntegerKind, scalar: Scalar, spot: Spot) -> float
         return spot.fault(
             "P016", f"{called(spot.path)} is not a number", label=f"needs {needs(kind)}", help=_as_number(kind, scalar)
         )
-    if isinstance(kind, IntegerKind) and not re.fullmatch(r"[-+]?[0-9]+", text):
+    whole = re.fullmatch(r"[-+]?[0-9]+", text)
+    if isinstance(kind, IntegerKind) and not whole:
         advice = f"write `{round(value)}`" if abs(value) < 1e9 else _range_help(kind)
         return spot.fault(
             "P016", f"{called(spot.path)} is not a whole number", label=f"needs {needs(kind)}", help=advice
         )
     above = isinstance(kind, NumberKind) and kind.above
+    value = int(text) if whole and (isinstance(kind, IntegerKind) or abs(value) >= _EXACT) else value + 0.0
     if value < kind.low or value > kind.high or (above and value == kind.low):
         return _out_of_range(kind, value, spot)
-    return int(text) if isinstance(kind, IntegerKind) else value + 0.0
+    return value
 
 
 def _out_of_range(kind: NumberKind | IntegerKind, value: float, spot: Spot) -> Diagnostic:
@@ -164,9 +165,8 @@ def _out_of_range(kind: NumberKind | IntegerKind, value: float, spot: Spot) -> D
 
 def _range_help(kind: NumberKind | IntegerKind) -> str:
     above = isinstance(kind, NumberKind) and kind.above
-    return (
-        f"write a number {'above' if above else 'from'} {kind.low:g} {'and up to' if above else 'to'} {kind.high:.10g}"
-    )
+    between = ("above", "and up to") if above else ("from", "to")
+    return f"write a number {between[0]} {plainly(kind.low)} {between[1]} {plainly(kind.high)}"
 
 
 def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ig_guardrail.costs.catalog import OF_CALLS, beyond_text, declared_by
 from ig_guardrail.costs.kinds.base import Declaration
+from ig_guardrail.fields.field import plainly
 from ig_guardrail.policy.expression import written
 from ig_guardrail.policy.inheritance.origins import Origin
 from ig_guardrail.types import Budget, CompiledPolicy, CostModelSpec, Messages
@@ -250,7 +251,7 @@ def _musts(rule: Mapping[str, Any]) -> Iterator[str]:
     least, most = rule.get("least"), rule.get("most")
     if least is not None or most is not None:
         ends = ((" of at least ", least), (" of at most ", most))
-        yield "a number" + " and".join(f"{word}{end:g}" for word, end in ends if end is not None)
+        yield "a number" + " and".join(f"{word}{plainly(end)}" for word, end in ends if end is not None)
     if rule.get("one_of") is not None:
         yield f"one of {', '.join(map(repr, rule['one_of']))}"
     if rule.get("matches") is not None:

@@ -3,7 +3,8 @@
 Where a cache is set, LangChain writes all messages out for its key; that is too late to look at how many there are, and
 whether they can be written.
 
-Also here: why our chat models are not written as LangChain's JSON, said where somebody writes or reads it.
+Also here: what is said of settings that cannot be read; and why our chat models are not written as LangChain's JSON,
+said where somebody writes or reads it.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.load.serializable import SerializedNotImplemented
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from typing_extensions import override
 
 from ig_guardrail.drive.request import check_size
+from ig_guardrail.integrations.langchain.given.setting_names import misgiven
 from ig_guardrail.integrations.langchain.messages.values import demand_written
 from ig_guardrail.settings import Limits
 
@@ -26,6 +29,19 @@ SHARED = ("inner", "guardrail", "policy", "canary", "ledger")  # by a model and 
 
 class BoundedModel(BaseChatModel):
     """Raises RequestError for more messages than `_limits` allow, or some that nobody could write out."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(given)
+        except ValidationError as error:
+            raise misgiven(error, cls.__name__, cls._instead) from None  # its error quotes what was given
+
+    @classmethod
+    @abstractmethod
+    def _instead(cls, name: str) -> str:
+        """What to do in place of a setting that there is not."""
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """A copy of the settings. Other models, cost models and ledger are shared: what is open is not copied."""

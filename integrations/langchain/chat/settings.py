@@ -8,19 +8,20 @@ from typing import Any
 
 from langchain_core.utils import from_env
 from pydantic import ConfigDict, Field, InstanceOf, SecretStr, model_validator
+from typing_extensions import override
 
 from ig_guardrail.costs.base import CostModel
 from ig_guardrail.guardrail import Guardrail
 from ig_guardrail.integrations.langchain.chat.base import BoundedModel
+from ig_guardrail.integrations.langchain.given.setting_names import INSTEAD, OF_A_CALL, as_named_here, serves_instead
 from ig_guardrail.integrations.langchain.messages.blocks import EventModel
-from ig_guardrail.integrations.langchain.options import (
-    as_named_here,
-    token_biases,
-)
+from ig_guardrail.integrations.langchain.options import token_biases
 from ig_guardrail.integrations.langchain.payer import PayingModel
 from ig_guardrail.rollout.canary import Canary, canary_in
 from ig_guardrail.settings import AuditFile, RecordingFile
 from ig_guardrail.types import CompiledPolicy
+
+NAMED = ("model", "policy")  # None stands for no other one; elsewhere it leaves a setting as it is
 
 
 class ChatSettings(PayingModel, BoundedModel, EventModel):
@@ -119,9 +120,18 @@ class ChatSettings(PayingModel, BoundedModel, EventModel):
     def _name_settings(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        named = as_named_here(given)
+        named = {
+            name: value
+            for name, value in as_named_here(given).items()
+            if value is not None or name in NAMED or name not in cls.model_fields
+        }
         token_biases(named.get("logit_bias"))  # which is kept as it is written, and read with each call
         return {**named, "canary": canary_in(named["canary"])} if "canary" in named else named
+
+    @override
+    @classmethod
+    def _instead(cls, name: str) -> str:
+        return serves_instead(name, cls.model_fields, {**INSTEAD, **OF_A_CALL})
 
     @property
     def model_name(self) -> str:

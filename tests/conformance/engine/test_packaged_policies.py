@@ -13,10 +13,7 @@ from ig_guardrail.integrations.langchain import ChatIGGuardrail
 from tests.conformance.engine.tiny import ARCHITECTURES, tiny_weights
 from tests.unit.costs.test_packaged import INSULT
 
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 @pytest.fixture

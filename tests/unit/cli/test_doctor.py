@@ -20,12 +20,9 @@ from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet
 from tests.conformance.engine.tiny import tiny_weights
 from tests.unit.cli.conftest import Command
 
+pytestmark = pytest.mark.usefixtures("own_store")
+
 COPY = "0123456789abcdef-bfloat16"
-
-
-@pytest.fixture(autouse=True)
-def _own_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
 
 
 def part(name: str) -> Finding:

@@ -27,6 +27,8 @@ from tests.conformance.engine.tiny import tiny_weights
 from tests.faults.templates import MODELS
 from tests.golden.conversations import compiled
 
+pytestmark = pytest.mark.usefixtures("own_store")
+
 MAKERS = {
     "do_sample": True,
     "temperature": 0.6,
@@ -51,11 +53,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = json.loads((place / "generation_config.json").read_text())
     (place / "generation_config.json").write_text(json.dumps({**settings, **MAKERS}))
     return place
-
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
 
 
 # --------------------------------------------------------------------------------------------------------- defaults

@@ -23,6 +23,8 @@ from ig_guardrail.errors import ModelError, RequestError
 from ig_guardrail.types import Draw, Message, Sampling
 from tests.conformance.engine.tiny import tiny_weights
 
+pytestmark = pytest.mark.usefixtures("own_store")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,11 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights.model.save_pretrained(place)
         weights.tokenizer.save_pretrained(place)
     return place
-
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
 
 
 def test_a_local_folder_is_loaded_once_and_shared(folder: Path) -> None:

@@ -13,10 +13,7 @@ from ig_guardrail.engine.loading import store
 from ig_guardrail.engine.loading.store import MARK, files_sha256, is_whole, made_once, remembered_sha256, store_folder
 from ig_guardrail.errors import ModelError
 
-
-@pytest.fixture(autouse=True)
-def _own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / "store"))
+pytestmark = pytest.mark.usefixtures("own_store")
 
 
 def write(text: str, folder: Path) -> None:

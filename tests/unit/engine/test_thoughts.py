@@ -61,7 +61,8 @@ def test_a_format_says_what_is_to_be_known_of_it() -> None:
         ("levelled", ["low", "medium", "xhigh"], None, {}),
         ("silent", ["high"], {"reasoning_effort": "none"}, {"reasoning_effort": "high"}),
         ("twofold", ["high", "max"], {}, {"thinking": True}),
-        ("single", ["high"], None, {}),
+        ("single", ["high", "max"], None, {}),
+        ("lowest", ["low", "high", "max"], None, {}),
         ("unasked", ["low", "high"], {}, {"reasoning_effort": "high"}),
         ("switched", [], {"enable_thinking": False}, {}),
     ],
@@ -103,6 +104,7 @@ def test_a_prompt_has_the_effort_that_is_asked_for() -> None:
     assert prompt("levelled", *ASKED, thinking="medium") == prompt("levelled", *ASKED)
     assert "Reasoning: none" in prompt("silent", *ASKED, thinking=False)[0]
     assert "Reasoning: high" in prompt("silent", *ASKED, thinking=True)[0]
+    assert prompt("single", *ASKED, thinking="max") == prompt("single", *ASKED)
     assert "system\nmax" in prompt("twofold", *ASKED, thinking="max")[0]
     assert prompt("twofold", *ASKED, thinking="max")[1]
     for shape, effort in (("worded", "max"), ("levelled", "high"), ("switched", "low"), ("none", "low")):

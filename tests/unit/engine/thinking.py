@@ -72,12 +72,16 @@ TWOFOLD = (  # an effort counts only where the template is told to think, too
     "{% if thinking and reasoning_effort in ('high', 'max') %}<|open|>system\n{{ reasoning_effort }}<|shut|>{% endif %}"
     + ASKED
 )
-SINGLE = (  # one word alone is another effort than the usual one
+SINGLE = (  # one word alone is another effort than the usual one, which has a word of its own
     "{% set reasoning_effort = 'high' if reasoning_effort == 'high' else 'max' %}" + _EFFORT + KEPT
+)
+LOWEST = (  # the usual effort has a word, and says nothing to the model
+    "{% set told = {'low': '', 'high': 'Think.', 'max': 'Think on.'} %}{{ told[reasoning_effort] or '' }}" + KEPT
 )
 UNASKED = ASKED.replace("if thinking", "if reasoning_effort in ('low', 'high')")  # an effort is what asks for a thought
 TEMPLATES: Mapping[str, str] = {
     "single": SINGLE,
+    "lowest": LOWEST,
     "unasked": UNASKED,
     "worded": WORDED,
     "levelled": LEVELLED,

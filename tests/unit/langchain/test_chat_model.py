@@ -13,7 +13,6 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, trim_messages
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from pydantic import ValidationError
 
 from ig_guardrail import GenerationFailed, GuardedChatModel, Guardrail, GuardRunnable
 from ig_guardrail.assembly import guard
@@ -193,8 +192,9 @@ def test_a_call_option_that_is_unknown_is_refused() -> None:
 
 
 def test_a_constructor_option_that_is_misspelt_is_refused() -> None:
-    with pytest.raises(ValidationError, match="polcy"):
+    with pytest.raises(RequestError, match="no setting 'polcy'") as refused:
         ChatIGGuardrail(polcy="strict")  # type: ignore[call-arg]
+    assert refused.value.fix == "did you mean 'policy'?"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_settings_out_of_range_are_refused_when_the_model_is_made(settings: dict
 
 
 def test_a_policy_value_must_be_compiled_not_made_up() -> None:
-    with pytest.raises(ValidationError, match="policy"):
+    with pytest.raises(RequestError, match="policy: "):
         ChatIGGuardrail(policy={"name": "lax", "budgets": []})  # type: ignore[arg-type]
 
 

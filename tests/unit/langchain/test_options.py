@@ -9,7 +9,8 @@ import pytest
 
 from ig_guardrail.errors import RequestError
 from ig_guardrail.integrations.langchain.chat_model import ChatIGGuardrail
-from ig_guardrail.integrations.langchain.options import NUMBERS, as_named_here, call_options
+from ig_guardrail.integrations.langchain.given.setting_names import NUMBERS, as_named_here
+from ig_guardrail.integrations.langchain.options import call_options
 from ig_guardrail.types import Message
 
 SETTINGS: dict[str, Any] = {
@@ -110,7 +111,7 @@ def test_stop_strings_of_a_call_are_added_once_each() -> None:
     assert call_options({**SETTINGS, "stop": None}, None, {}).stop == ()
 
 
-@pytest.mark.parametrize("name", ["threshold", "budget", "policy", "model"])
+@pytest.mark.parametrize("name", ["threshold", "budget", "model"])
 def test_an_option_a_call_cannot_set_is_refused_by_name(name: str) -> None:
     with pytest.raises(RequestError) as caught:
         call_options(SETTINGS, None, {name: 1})

@@ -10,7 +10,7 @@ import torch
 
 from ig_guardrail.engine.kv.copied import empty_cache
 from ig_guardrail.engine.loading.context_window import context_of
-from ig_guardrail.engine.model import Model
+from ig_guardrail.engine.model import SERVED, Model
 from ig_guardrail.errors import ModelError
 
 
@@ -22,6 +22,7 @@ def shape_of(config: Any, where: str) -> Any:
     """
     from transformers import AutoModelForCausalLM
 
+    _require_writer(config, AutoModelForCausalLM, where)
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config)
     try:
@@ -37,6 +38,30 @@ def shape_of(config: Any, where: str) -> Any:
             fix="correct it in config.json",
         )
     return model
+
+
+def _require_writer(config: Any, auto: Any, where: str) -> None:
+    """Raises ModelError unless `transformers` runs it as a model that reads text alone, and goes on with it."""
+    kind, text = f"models of type '{config.model_type}'", config.get_text_config()
+    if text is not config and (type(config) not in auto._model_mapping or _whole(config, auto)):
+        raise ModelError(
+            f"{kind} read images or sound as well, and what writes in them is only a part",
+            where=where,
+            why="language models alone are run here",
+            fix=f"use a .gguf file of it, which holds that part; or {SERVED}",
+        )
+    if type(config) not in auto._model_mapping:
+        raise ModelError(
+            f"{kind} do not go on with a text, as far as `transformers` knows",
+            where=where,
+            why="an answer is what a model writes behind a conversation",
+            fix=f"use a language model; if this is one, {SERVED}",
+        )
+
+
+def _whole(config: Any, auto: Any) -> bool:
+    """Whether `transformers` would make all parts of a model, and not the one that writes."""
+    return not issubclass(auto._model_mapping[type(config)].config_class, type(config.get_text_config()))
 
 
 def require_whole(found: Mapping[str, Any], where: str) -> None:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ig_guardrail.fields.field import plainly
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Steps, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.draft import PolicyDraft
+from ig_guardrail.policy.language.tools import LOWEST
 from ig_guardrail.policy.tools import includes
 from ig_guardrail.policy.validation.patterns import compiled
 
@@ -242,7 +244,7 @@ def _clash(rules: Sequence[Mapping[str, Any]]) -> str | None:
     lists = [rule["one_of"] for rule in rules if "one_of" in rule]
     forms = [rule["matches"] for rule in rules if "matches" in rule]
     if least > most:
-        return f"at least {least:g}, and at most {most:g}"
+        return f"at least {plainly(least)}, and at most {plainly(most)}"
     if numbers and (lists or forms):
         return f"a number for `least` and `most`, a text for {'`one_of`' if lists else '`matches`'}"
     if not lists or (len(lists) < 2 and not forms):
@@ -263,7 +265,7 @@ def open_below(draft: PolicyDraft, section: Mapping[str, Any]) -> Iterator[Diagn
         if "most" in rule and not any("least" in one for one in same) and rule["most"] >= 0:
             message = f"{quoted(rule['argument'])} has an upper bound and no lower one"
             label = "a number below 0 meets this rule"
-            advice = f"add `least: 0`, or `least: {-1e15:.0f}` if any number below is meant"
+            advice = f"add `least: 0`, or `least: {LOWEST}` if any number below is meant"
             yield draft.spot("tools", "arguments", index, "most").fault("P134", message, label=label, help=advice)
 
 
