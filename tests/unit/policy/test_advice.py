@@ -128,7 +128,7 @@ SAID = [
     ('"ba.r"]', r"'bar\Z']", "RE2 does not accept this pattern", r"write `\z` for the end of the text"),
     ('"ba.r"]', "'bar(?!x)']", "RE2 does not accept this pattern",
      "RE2 has no look-around and no back-references; in YAML, patterns are best put in single quotes"),
-    ('"I will stop here."', '"I will \u202estop here."', "`en` holds U+202E, which cannot be shown",
+    ('"I will stop here."', '"I will \\u202estop here."', "`en` holds U+202E, which cannot be shown",
      "delete it; write other characters as they are, not as escapes"),
     ("allow_unguarded: false", "\u00a0allow_unguarded: false", "unknown key `\\u00a0allow_unguarded`",
      "indent with plain spaces, and write `allow_unguarded`"),
