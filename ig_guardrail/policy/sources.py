@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
@@ -36,7 +37,7 @@ def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
     """The folder of a policy file, where its relative paths start; None for packaged names and compiled values."""
     if isinstance(policy, CompiledPolicy):
         return None
-    path = Path(policy)
+    path = expanded(policy)
     return path.parent if path.is_file() else None
 
 
@@ -89,7 +90,8 @@ def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
         return PolicySource(str(entry), entry.read_bytes())
     if not name:
         return _unreadable(name, "its name is empty", f"packaged policies: {', '.join(packaged_names())}")
-    path = Path(name)
+    path = expanded(name)
+    name = str(path) if name.startswith("~") else name
     try:
         if not path.exists():
             return _missing(name)
@@ -107,7 +109,7 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
 
     Hidden files and folders stay out, and so do cases and waivers.
     """
-    folder = Path(os.fspath(path))
+    folder = expanded(os.fspath(path))
     if _is_beside(folder.name) and os.fspath(path) not in packaged_names():
         what, then = ("waivers", "check") if folder.name in WAIVERS else ("cases of a policy", "test")
         return _unreadable(
