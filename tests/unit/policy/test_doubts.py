@@ -607,6 +607,10 @@ CASES = [
             ("/data/.*", "/data/[a-z]+"),
             ("(?i)/data.+", "(?i)/data"),
             (r"https?://shop\.example.*", r"https?://shop\.example/.*"),
+            (r"https?://.*\.shop\.example/.*", r"https?://[a-z]+\.shop\.example/.*"),
+            (r"https://[a-z.]*shop\.example", r"https://(?:[a-z]+\.)*shop\.example"),
+            (r"[a-z]+@shop\.example.*", r"[a-z]+@shop\.example"),
+            (r"/srv/[a-z]+/.*", r"/srv/[a-z]+/[a-z]+"),
             ("SO-", r"SO-\d{6}"),
             (r"EUR|@shop\.example", "EUR|@me|--all"),
         )
