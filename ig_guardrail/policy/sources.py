@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ EDITOR = "# yaml-language-server: $schema="
 WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
 STDIN = "-"
 IN_STDIN = "<stdin>"  # how faults call what was read there
+AN_ADDRESS = ("it is an address, and nothing is fetched", "keep a copy as a file, and name that")
 _PACKAGE = "ig_guardrail.policies"
 
 
@@ -67,6 +69,11 @@ def _is_beside(name: str) -> bool:
     return is_cases(name) or name in WAIVERS
 
 
+def on_the_web(name: str) -> bool:
+    """Whether a name is one of the web, which no file has."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
 def packaged_names() -> tuple[str, ...]:
     """The names of the policies that come with the package, sorted."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
@@ -90,6 +97,8 @@ def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
         return PolicySource(str(entry), entry.read_bytes())
     if not name:
         return _unreadable(name, "its name is empty", f"packaged policies: {', '.join(packaged_names())}")
+    if on_the_web(name):
+        return _unreadable(name, *AN_ADDRESS)
     path = expanded(name)
     name = str(path) if name.startswith("~") else name
     try:
