@@ -20,6 +20,7 @@ from pathlib import Path
 from ig_guardrail.audit.chain import FORMAT, LONGEST_LINE, START, AuditLine, Head, read_line
 from ig_guardrail.audit.kept import LogReading, RawLine
 from ig_guardrail.errors import AuditError, RequestError, brief
+from ig_guardrail.fields.paths import expanded
 
 _PART = re.compile(r"(.+)\.part([0-9]{6,})((?:\.[^.]*)?)")
 
@@ -35,7 +36,7 @@ class LogFiles:
                 why="a line is written there for every answer",
                 fix="give the path of a file, such as audit.jsonl",
             )
-        self.path = path
+        self.path = path = expanded(path)
         self.head = path.with_name(f"{path.name}.head")
         self.lock = path.with_name(f"{path.name}.lock")
         self.policies = path.with_name(f"{path.name}.policies")
@@ -95,6 +96,7 @@ class LogFiles:
 
 def files_of(path: Path) -> LogFiles:
     """The log that a file belongs to. Raises RequestError where there is none."""
+    path = expanded(path)
     files = LogFiles(_numbered(path)[0])
     if path not in files.all():
         raise RequestError("there is no such log", where=str(path), fix="name the file that `audit` was given")

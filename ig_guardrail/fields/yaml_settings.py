@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ig_guardrail.errors import RequestError, brief
+from ig_guardrail.fields.legible import misleading
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -49,7 +50,9 @@ def parse_settings(
     """The same of what a file holds. where: the file, for messages"""
     node = None
     try:
-        node = yaml.compose(data.decode("utf-8"), yaml.SafeLoader)
+        text = data.decode("utf-8")
+        _demand_legible(text)
+        node = yaml.compose(text, yaml.SafeLoader)
         given = None if node is None else _value(node, shown)
         return model.model_validate({} if given is None else given)
     except ValidationError as error:
@@ -57,6 +60,15 @@ def parse_settings(
         raise unfit(where, "\n  ".join(told for _, told in sorted(dict.fromkeys(faults))), why, fix) from None
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise unfit(where, _in_words(error), why, fix) from None
+
+
+def _demand_legible(text: str) -> None:
+    """Raises YAMLError for a character that shows the file otherwise than it is read."""
+    found = misleading(text)
+    if found is not None:
+        index, what, advice = found
+        line = text.count("\n", 0, index) + 1
+        raise yaml.YAMLError(f"line {line}: it holds U+{ord(text[index]):04X}, and {what}; {advice}")
 
 
 def _in_words(error: Exception) -> str:

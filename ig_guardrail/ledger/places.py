@@ -51,7 +51,14 @@ def kept_at(place: str | Path) -> SQLiteLedger | PostgresLedger:
 
 
 def _demand_path(place: str) -> None:
-    """Raises LedgerError for an address that lost a slash, as in a `Path`; its password is not told."""
+    """Raises LedgerError for no file, and an address that lost a slash, as in a `Path`; its password is not told."""
+    if not place.strip(". "):
+        raise LedgerError(
+            "the path of the ledger names no file",
+            where="ledger",
+            why="what conversations have spent is kept there",
+            fix="give the path of a file, such as ledger.db",
+        )
     if place.lower().startswith(tuple(scheme.rstrip("/") for scheme in SCHEMES)):
         raise LedgerError(
             "the address of the ledger is not written whole",

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, cast
 
 from ig_guardrail.policy.diagnostics.diagnostic import quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
+from ig_guardrail.text.normalisation import folded, seen
 from ig_guardrail.types import Expression
 
 LONGEST = 500  # characters
@@ -30,6 +31,7 @@ _STRAY = {  # signs of other languages, and what to write
     "<>=": "leave the comparison out: `threshold` says from where on a score counts",
     "{}$": "write the name of a cost model alone",
 }
+_TIMES = "\u00d7\u00b7\u22c5"
 
 Function: TypeAlias = Literal["max", "min", "mean"]
 
@@ -93,12 +95,18 @@ def tokens(text: str) -> list[Token]:
         match = _TOKEN.match(text, index)
         if match is None:
             stray = index + len(text[index:]) - len(text[index:].lstrip())
-            advice = next((words for signs, words in _STRAY.items() if text[stray] in signs), "delete it")
+            advice = next((words for signs, words in _STRAY.items() if text[stray] in signs), _plain(text[stray]))
             raise NotAnExpression(stray, 1, f"{quoted(text[stray])} is not part of an expression", advice)
         kind = str(match.lastgroup)
         found.append(Token(kind, match[kind], match.start(kind)))
         index = match.end()
     return [*found, Token("end", "", end)]
+
+
+def _plain(sign: str) -> str:
+    """What to write for a sign that is part of no expression."""
+    alike = "*" if sign in _TIMES else folded(seen(sign))
+    return f"write the plain `{alike}`" if alike and alike.isascii() and not sign.isascii() else "delete it"
 
 
 def written(expression: Expression) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot, clipped, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.yaml.decoding import MOST_BYTES
@@ -21,6 +23,7 @@ EDITOR = "# yaml-language-server: $schema="
 WAIVERS = ("waivers.yaml", "waivers.yml")  # beside policies: the warnings that somebody answers for
 STDIN = "-"
 IN_STDIN = "<stdin>"  # how faults call what was read there
+AN_ADDRESS = ("it is an address, and nothing is fetched", "keep a copy as a file, and name that")
 _PACKAGE = "ig_guardrail.policies"
 
 
@@ -36,7 +39,7 @@ def folder_of(policy: str | Path | CompiledPolicy) -> Path | None:
     """The folder of a policy file, where its relative paths start; None for packaged names and compiled values."""
     if isinstance(policy, CompiledPolicy):
         return None
-    path = Path(policy)
+    path = expanded(policy)
     return path.parent if path.is_file() else None
 
 
@@ -66,6 +69,11 @@ def _is_beside(name: str) -> bool:
     return is_cases(name) or name in WAIVERS
 
 
+def on_the_web(name: str) -> bool:
+    """Whether a name is one of the web, which no file has."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", name) is not None
+
+
 def packaged_names() -> tuple[str, ...]:
     """The names of the policies that come with the package, sorted."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
@@ -89,7 +97,10 @@ def fetch(source: str | os.PathLike[str]) -> PolicySource | Diagnostic:
         return PolicySource(str(entry), entry.read_bytes())
     if not name:
         return _unreadable(name, "its name is empty", f"packaged policies: {', '.join(packaged_names())}")
-    path = Path(name)
+    if on_the_web(name):
+        return _unreadable(name, *AN_ADDRESS)
+    path = expanded(name)
+    name = str(path) if name.startswith("~") else name
     try:
         if not path.exists():
             return _missing(name)
@@ -107,7 +118,7 @@ def expand(path: str | os.PathLike[str]) -> list[str | os.PathLike[str]] | Diagn
 
     Hidden files and folders stay out, and so do cases and waivers.
     """
-    folder = Path(os.fspath(path))
+    folder = expanded(os.fspath(path))
     if _is_beside(folder.name) and os.fspath(path) not in packaged_names():
         what, then = ("waivers", "check") if folder.name in WAIVERS else ("cases of a policy", "test")
         return _unreadable(

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from ig_guardrail.drive.failures import as_guard_failure
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.policy import load_policy
 from ig_guardrail.policy.check import files_behind
 from ig_guardrail.threads.locks import ForkSafeLock
@@ -113,7 +114,7 @@ class Reloading(Generic[Opened]):
 
 def path_of(policy: str | Path | CompiledPolicy) -> Path:
     """The file of a policy. Raises GuardrailError for one that is no file, and so is never changed."""
-    path = Path(policy) if isinstance(policy, str | Path) else None
+    path = expanded(policy) if isinstance(policy, str | Path) else None
     if path is None or not path.is_file():
         raise GuardrailError(
             "a policy that is no file cannot be reloaded",

@@ -25,6 +25,7 @@ class ArgumentRule:
     """What an argument must be where a tool of that name has it: every limit that is not None must hold.
 
     tool      names with `*` for any characters
+    argument  in letters of any case: some servers of tools take a key in each
     matches   an RE2 expression that the whole text must match
     """
 
@@ -37,9 +38,15 @@ class ArgumentRule:
 
     def breaks(self, call: ToolCall) -> bool:
         """Whether a call has the argument, and it is not what it must be."""
-        if self.argument not in call.arguments or self.tool.fullmatch(call.name) is None:
-            return False
-        value = call.arguments[self.argument]
+        return any(map(self._forbids, self.values(call)))
+
+    def values(self, call: ToolCall) -> list[Any]:
+        """What a call gives for the argument; nothing where the rule is not about the call."""
+        name = self.argument.casefold()
+        given = [value for key, value in call.arguments.items() if key.casefold() == name]
+        return given if given and self.tool.fullmatch(call.name) is not None else []
+
+    def _forbids(self, value: Any) -> bool:
         number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
         return (
             (self.matches is not None and not (isinstance(value, str) and self.matches.fullmatch(value)))

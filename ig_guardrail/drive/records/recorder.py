@@ -18,6 +18,7 @@ from ig_guardrail.drive.scoring.cost_registry import CostRegistry
 from ig_guardrail.drive.usage import DeniedDraft, Usage
 from ig_guardrail.engine.base import EngineInfo
 from ig_guardrail.errors import GuardrailError, RequestError, brief
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.policy.expression import written
 from ig_guardrail.settings import RecordingFile
 from ig_guardrail.stream.receipt import text_sha256
@@ -179,8 +180,9 @@ def append_line(file: RecordingFile, line: str) -> None:
 
     A new file is for its owner alone, in a folder that is made if need be. Raises OSError.
     """
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    opened = os.open(file.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    path = expanded(file.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         if line:
             os.write(opened, f"{line}\n".encode())

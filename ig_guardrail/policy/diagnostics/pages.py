@@ -125,7 +125,7 @@ OF_FILES: dict[str, tuple[str, str, str, str]] = {
     "P002": (
         "the file is not UTF-8 text",
         "a policy is read by people and by several programs, and all must see the same characters",
-        "a file saved as Latin-1 or UTF-16, or one with control characters",
+        "a file saved as Latin-1 or UTF-16, or one with characters that turn the order of others",
         "save the file as UTF-8",
     ),
     "P003": (

@@ -12,7 +12,7 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, quoted
 from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.language.inheritance import EXTENDS, is_parent_path
 from ig_guardrail.policy.language.policy import POLICY
-from ig_guardrail.policy.sources import IN_STDIN, PolicySource, called, fetch, packaged_names
+from ig_guardrail.policy.sources import AN_ADDRESS, IN_STDIN, PolicySource, called, fetch, on_the_web, packaged_names
 from ig_guardrail.policy.validation.structure import Checker
 from ig_guardrail.policy.yaml.tree import Table, YamlNode
 
@@ -100,6 +100,8 @@ def _fetched(name: str, file: str, spot: Spot) -> PolicySource | Diagnostic:
             guess = f"did you mean `{close}`? " if close else ""
             advice = f"{guess}packaged policies: {', '.join(known)}; a file is named by a path, such as `./{name}.yaml`"
             return _unfit(spot, f"there is no packaged policy {quoted(name)}", "not packaged", advice)
+    elif on_the_web(name):
+        return _unfit(spot, f"the parent {quoted(name)} cannot be read", *AN_ADDRESS)
     elif file == IN_STDIN and not os.path.isabs(name):
         label = "standard input has no folder for it to start at"
         return _unfit(spot, f"{quoted(name)} cannot be found", label, "write the policy to a file, or a whole path")

@@ -55,6 +55,8 @@ def tool_hint(text: str) -> str:
         return "write each tool as an item of its own, by the name that it has"
     if re.search(r"[\^$?\[\]{}+!\\]", text):
         return "write the name that the tool has; `*` alone stands for any characters, and no other sign has a meaning"
+    if re.search(r"[^\w.* -]|[^\x00-\x7f]", text):
+        return "write the name that the tool has, with `*` for letters and signs beyond `A-Z a-z 0-9 _ . -`"
     return "write the name that the tool has, and nothing else" if text else ""
 
 

@@ -6,6 +6,7 @@ import re
 
 from ig_guardrail.fields.field import Field, FormatKind, IntegerKind, ListOf, NumberKind, RegexKind, Section, TextKind
 from ig_guardrail.policy.language.names import BUDGET_ID, TOOL
+from ig_guardrail.text.normalisation import folded, seen
 
 
 def argument_hint(text: str) -> str:
@@ -14,7 +15,19 @@ def argument_hint(text: str) -> str:
     return "name one argument of the call: what is inside of it cannot be limited" if inside or "*" in text else ""
 
 
-ARGUMENT = FormatKind("the name of an argument", r"[A-Za-z_][A-Za-z0-9_.-]{0,127}", "amount", hint=argument_hint)
+def argument_name(text: str) -> str | None:
+    """The name of an argument in any script; None where letters of another script, or unseen ones, disguise it."""
+    alike = folded(seen(text))
+    return None if alike != text and alike.isascii() else text
+
+
+ARGUMENT = FormatKind(
+    "the name of an argument",
+    r"[A-Za-z_\u00aa-\uffff][A-Za-z0-9_.\u00aa-\uffff-]{0,127}",
+    "amount",
+    normal=argument_name,
+    hint=argument_hint,
+)
 _TEXTS = "texts alone are compared, and numbers are limited by `least` and `most`"
 LOWEST, HIGHEST = -(2**63), 2**64 - 1  # of whole numbers of 64 bits, with a sign or without
 _LIMIT = NumberKind(LOWEST, HIGHEST, "the argument's own unit")

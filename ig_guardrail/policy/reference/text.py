@@ -211,7 +211,9 @@ in one file (`ig-guardrail policy show --flat`) has the same.
 A policy is one UTF-8 document of at most <<bytes>>, <<levels>> levels and <<nodes>> values, aliases written out.
 Anchors and aliases are allowed within the file; tags, merge keys (`<<`) and duplicate keys are not. Numbers are plain
 decimals, booleans are `true` and `false`, and a text that some YAML reader takes for something else (`no`, `on`, `1.0`,
-`2026-10-01`) is put in quotes. Outer white space of texts does not count.
+`2026-10-01`) is put in quotes. Outer white space of texts does not count. What is shown is what is read:
+characters that turn the order of others, or begin a line for YAML alone (U+2028, a return among line feeds), are
+refused, in comments too.
 
 ## Normal form and hash
 

@@ -12,8 +12,9 @@ from ig_guardrail.policy.diagnostics.suggest import suggest
 from ig_guardrail.policy.language.names import NOTES, OWN
 from ig_guardrail.policy.language.policy import POLICY
 from ig_guardrail.policy.yaml.decoding import WIDE_SPACES
+from ig_guardrail.policy.yaml.scalars import DISGUISED
 from ig_guardrail.policy.yaml.tree import Scalar, Table, YamlEntry
-from ig_guardrail.text.normalisation import folded
+from ig_guardrail.text.normalisation import folded, seen
 from ig_guardrail.types.languages import normal_tag
 
 # Keys that other guardrails, and other languages, have for the same; a key is meant where its section has it.
@@ -151,10 +152,10 @@ def about_unknown(section: Section, entry: YamlEntry, written: set[str]) -> tupl
     free = [known for known in keys if known not in written]
     begun = name.partition(":")[0]
     if begun != name and begun in free:
-        return begun, "there is no space behind its colon", f"write `{begun}: {name[len(begun) + 1 :]}`"
+        return begun, "there is no space behind its colon", f"write `{begun}: {seen(name[len(begun) + 1 :]).strip()}`"
     disguised = next((known for known in free if not name.isascii() and folded(name) == known), None)
     if disguised is not None:
-        return disguised, "a letter in it is of another script, or nobody sees it", f"write `{disguised}`"
+        return disguised, DISGUISED, f"write `{disguised}`"
     if "on_error" in section.fields and _FAILING.fullmatch(name):
         return None, "nothing steps in while one fails", _WHERE_IT_FAILS
     if "refusal" in section.fields and isinstance(entry.value, Table) and normal_tag(name) is not None:

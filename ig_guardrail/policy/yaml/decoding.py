@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ig_guardrail.fields.legible import misleading
 from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Position, Spot
 
 MOST_BYTES = 256 * 1024
@@ -11,6 +12,7 @@ MOST_BYTES = 256 * 1024
 WIDE_SPACES = ("\u00a0", "\u2007", "\u202f", "\u3000")  # of word processors and web pages; they indent nothing
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ESCAPE = 'delete it; where a text needs it, write an escape in double quotes, such as "\\t"'
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
@@ -29,8 +31,10 @@ def decode(source: str | bytes) -> str | Diagnostic:
     except UnicodeDecodeError as error:
         return _not_utf8(error)
     text = characters.removeprefix("\ufeff")
-    stray = _NOT_TEXT.search(text)
-    return text if stray is None else _stray(text, stray.start())
+    stray, shown = _NOT_TEXT.search(text), misleading(text)
+    if stray is not None and (shown is None or stray.start() < shown[0]):
+        return _stray(text, stray.start(), "not a character of text", _ESCAPE)
+    return text if shown is None else _stray(text, *shown)
 
 
 def lines(text: str) -> list[str]:
@@ -56,13 +60,9 @@ def _not_utf8(error: UnicodeDecodeError) -> Diagnostic:
     )
 
 
-def _stray(text: str, index: int) -> Diagnostic:
-    return _place(text[:index]).fault(
-        "P002",
-        f"the file holds the control character U+{ord(text[index]):04X}",
-        label="not a character of text",
-        help='delete it; where a text needs it, write an escape in double quotes, such as "\\t"',
-    )
+def _stray(text: str, index: int, label: str, advice: str) -> Diagnostic:
+    message = f"the file holds the control character U+{ord(text[index]):04X}"
+    return _place(text[:index]).fault("P002", message, label=label, help=advice)
 
 
 def _place(before: str) -> Spot:

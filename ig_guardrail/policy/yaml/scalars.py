@@ -26,9 +26,10 @@ from ig_guardrail.policy.diagnostics.diagnostic import Diagnostic, Spot, Steps, 
 from ig_guardrail.policy.diagnostics.suggest import suggest, suggest_hazard
 from ig_guardrail.policy.validation import patterns
 from ig_guardrail.policy.yaml.tree import Scalar
-from ig_guardrail.text.normalisation import seen
+from ig_guardrail.text.normalisation import folded, seen
 from ig_guardrail.types import hazards
 
+DISGUISED = "a letter in it is of another script, or nobody sees it"
 OFF = ("none", "no", "off", "false", "disabled", "n", "never")
 WITHOUT_SEARCH = "to end answers rather than search for others, write `output: {on_exceed: [end]}`"
 _ELSEWHERE = {  # what other guardrails call a choice
@@ -49,7 +50,10 @@ _ELSEWHERE = {  # what other guardrails call a choice
 }
 _EXACT = 2**53  # up to which a float keeps all whole numbers apart
 _TO_FILL = re.compile(r"\$\{|\{\{|<%")
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufffe\uffff]")  # two turn text around
+# Controls; what turns text around; halves of characters, and no characters; copies of ASCII that nobody sees.
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
+)
 
 
 def read_scalar(kind: Any, scalar: Scalar, spot: Spot) -> Any:
@@ -109,6 +113,9 @@ def read_form(kind: FormatKind, scalar: Scalar, spot: Spot) -> str | Diagnostic:
     if usual is None or not re.fullmatch(kind.pattern, text):
         message = f"{quoted(text)} is not {kind.what}"
         why = "" if kind.coined else "only this form can be read here"
+        alike = folded(seen(text))
+        if not text.isascii() and alike.isascii() and re.fullmatch(kind.pattern, alike):
+            return spot.fault("P020", message, label=DISGUISED, why=why, help=f"write `{alike}`")
         return spot.fault("P020", message, label=f"needs {needs(kind)}", why=why, help=_as_form(kind, text))
     if text in kind.reserved:
         advice = f"choose another name, such as `{text}-cost`"
@@ -191,6 +198,8 @@ def _as_number(kind: NumberKind | IntegerKind, scalar: Scalar) -> str:
         return f"write {text.replace('_', '')}"
     if re.fullmatch(r"[-+]?0[0-9]{1,9}", text):
         return f"write {int(text)}: with a leading 0, YAML 1.1 counts in eights"
+    if len(text) > _LONGEST and re.fullmatch(r"[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?", text):
+        return f"write at most {_LONGEST} characters: no more of them count"
     return "write digits alone" if isinstance(kind, IntegerKind) else "write digits, with a point for fractions"
 
 

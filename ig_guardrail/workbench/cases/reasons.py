@@ -113,7 +113,7 @@ def _of_another_type(rules: ToolRules, place: str, call: ToolCall) -> str:
     if part != "arguments":
         return ""
     rule = rules.arguments[int(index)]
-    text = isinstance(call.arguments[rule.argument], str)
+    text = all(isinstance(value, str) for value in rule.values(call))
     limits = ("least", "most") if text else ("matches", "one_of")
     asked = [f"`{limit}`" for limit in limits if getattr(rule, limit) is not None]
     what = ("a text", "numbers") if text else ("no text", "texts")
@@ -127,7 +127,7 @@ def verdicts(rules: ToolRules, call: ToolCall) -> list[tuple[str, bool]]:
     found += [("allow", False)] if rules.allow is not None and not allowed else []
     found += [(f"deny[{place}]", False) for place, one in enumerate(rules.deny) if one.fullmatch(call.name)]
     for place, rule in enumerate(rules.arguments):
-        if rule.argument in call.arguments and rule.tool.fullmatch(call.name):
+        if rule.values(call):
             found.append((f"arguments[{place}]", not rule.breaks(call)))
     return found
 

@@ -1,11 +1,13 @@
 """How other chat models say that an answer ended, in this package's words.
 
 Each host has a word of its own, in a field of its own. A word that is not known, such as that for a failure, is told as
-the host says it, in lower case: "stop" would claim that the answer is whole.
+the host says it, in lower case: "stop" would claim that the answer is whole. What is no word but a text, which nothing
+judged, is "unknown".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -70,6 +72,8 @@ WORDS: Mapping[str, frozenset[str]] = {
         }
     ),
 }
+UNKNOWN = "unknown"
+_A_WORD = re.compile("[a-z0-9_-]{0,48}")
 SILENT = frozenset({"", "none", "null", "unspecified", "finish_reason_unspecified", "in_progress", "queued"})
 
 
@@ -94,4 +98,5 @@ def ending_of(metadata: Mapping[str, Any]) -> str | None:
 def _word(value: object) -> str:
     """A host's word: a string, or a member of an enumeration; in lower case, without what stands before a point."""
     name = value.name if isinstance(value, Enum) else value if isinstance(value, str) else ""
-    return name.strip().rpartition(".")[2].lower()
+    word = name.strip().rpartition(".")[2].lower()
+    return word if _A_WORD.fullmatch(word) else UNKNOWN

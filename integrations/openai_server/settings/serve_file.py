@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ig_guardrail.database import is_address
+from ig_guardrail.fields.paths import expanded
 from ig_guardrail.fields.yaml_settings import read_settings
 from ig_guardrail.integrations.openai_server.events import RefusalStyle
 from ig_guardrail.integrations.openai_server.observing.settings import ObserveConfig
@@ -202,10 +203,10 @@ def _placed(file: ServeFile, folder: Path) -> dict[str, Any]:
     """What a file says, its paths begun in its folder."""
 
     def path(name: str) -> str:
-        return str(folder / name)
+        return str(folder / expanded(name))
 
     def found(name: str | None) -> str | None:
-        return path(name) if name is not None and (folder / name).exists() else name
+        return path(name) if name is not None and (folder / expanded(name)).exists() else name
 
     def policy(one: PolicySection) -> PolicySection:
         canary = one.canary and one.canary.model_copy(update={"policy": found(one.canary.policy)})

@@ -71,6 +71,13 @@ def test_argument_rules(limit: dict[str, Any], value: Any, breaks: int) -> None:
     assert broken(one, format_call("look", {"x": value}), format_call("pay", {"y": value})) == [0, 0]
 
 
+@pytest.mark.parametrize("name", ["AMOUNT", "Amount", "amount"])
+def test_an_argument_is_limited_in_letters_of_any_case(name: str) -> None:
+    for written in ("amount", "Amount"):
+        one = rules(arguments=[{"argument": written, "most": 1}])
+        assert broken(one, format_call("a", {"amount_": 2, name: 1}), format_call("b", {name: 2})) == [0, 1]
+
+
 def test_every_call_is_looked_at() -> None:
     one = rules(arguments=[{"argument": "x", "most": 1}])
     assert broken(one, format_call("a", {"x": 1}), format_call("b", {"x": 2})) == [0, 1]

@@ -144,7 +144,15 @@ def test_a_long_answer_is_cut() -> None:
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"), [("stop", "stop"), ("length", "length"), ("max_tokens", "length"), ("SAFETY", "content_filter")]
+    ("theirs", "ours"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("SAFETY", "content_filter"),
+        ("engine_overloaded", "engine_overloaded"),
+        ("You are a blockhead", "unknown"),  # a text, which nothing judged
+    ],
 )
 def test_how_the_other_model_ended_is_told(theirs: str, ours: str) -> None:
     answer = guarded([CALM, last_part(theirs)]).invoke("why?")

@@ -453,6 +453,9 @@ CASES = [
         "P156", codes("p\u0430y"), "\u0430y", codes("\u043f\u0440\u0438\u0432\u0435\u0442 \\w{2} stra\u00dfe 5 \u03bcg")
     ),
     doubt("P156", codes("a\u200db"), "\u200db", codes("\u0645\u06cc\u200c\u0634\u0648\u062f")),
+    doubt("P156", codes("\\b\u200bpay"), "\u200bpay", codes("(\u0645\u06cc|\u0646)\u200c\u0634\u0648\u062f")),
+    doubt("P156", codes("pay\U000e0061pal"), "\U000e0061pal", codes("\u2764\ufe0f pay")),
+    doubt("P156", codes("pay\u2800pal"), "\u2800pal", codes("pay pal")),
     doubt(
         "P156",
         {"tools": "{arguments: [{argument: to, matches: 'p\u0430y'}]}"},
@@ -604,6 +607,10 @@ CASES = [
             ("/data/.*", "/data/[a-z]+"),
             ("(?i)/data.+", "(?i)/data"),
             (r"https?://shop\.example.*", r"https?://shop\.example/.*"),
+            (r"https?://.*\.shop\.example/.*", r"https?://[a-z]+\.shop\.example/.*"),
+            (r"https://[a-z.]*shop\.example", r"https://(?:[a-z]+\.)*shop\.example"),
+            (r"[a-z]+@shop\.example.*", r"[a-z]+@shop\.example"),
+            (r"/srv/[a-z]+/.*", r"/srv/[a-z]+/[a-z]+"),
             ("SO-", r"SO-\d{6}"),
             (r"EUR|@shop\.example", "EUR|@me|--all"),
         )

@@ -52,6 +52,15 @@ messages:
 """
 
 
+def test_nothing_is_fetched() -> None:
+    address = "https://example.org/policies/strict.yaml"
+    _, (fault,) = compile_text(f"{HEAD}extends: {address}\n", "policy.yaml")
+    (found,) = check_files([address]).files[0].faults
+    for one, code in ((fault, "P050"), (found, "P001")):
+        assert (one.code, one.label) == (code, "it is an address, and nothing is fetched")
+        assert one.help == "keep a copy as a file, and name that"
+
+
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
     path = tmp_path / "base" / "policy.yaml"

@@ -35,6 +35,25 @@ def test_a_control_character_is_named_with_its_place() -> None:
     assert "U+001B" in fault.message
 
 
+@pytest.mark.parametrize("sign", ["\r", "\x85", "\u2028", "\u2029"])
+def test_no_comment_hides_a_line(sign: str) -> None:
+    hidden = f"# as agreed{sign}allow_unguarded: true\n"
+    (fault,) = faults_of(VALID.replace("metadata:", f"{hidden}metadata:", 1))
+    assert (fault.code, fault.message) == ("P002", f"the file holds the control character U+{ord(sign):04X}")
+    assert fault.label == "YAML begins a line here, and whoever reads the file may see none"
+
+
+@pytest.mark.parametrize("sign", ["\u202a", "\u202e", "\u2066", "\u2069"])
+def test_no_comment_turns_what_follows(sign: str) -> None:
+    (fault,) = faults_of(VALID.replace("metadata:", f"# {sign} :gnidliub\nmetadata:", 1))
+    assert (fault.code, fault.label) == ("P002", "what follows is shown in another order than it is read")
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_lines_may_end_in_any_one_way(end: str) -> None:
+    assert faults_of(VALID.replace("\n", end)) == ()
+
+
 def test_a_lone_surrogate_is_not_text() -> None:
     assert [fault.code for fault in faults_of(edited(("Be kind", "Be \ud800 kind")))] == ["P002"]
 

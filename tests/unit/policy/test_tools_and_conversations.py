@@ -28,6 +28,16 @@ def test_tool_rules_become_a_cost_model_and_a_ban() -> None:
     assert "tools" not in bare.normal_form
 
 
+@pytest.mark.parametrize("name", ["größe", "城市", "цена"])
+def test_an_argument_is_limited_by_the_name_that_it_has_in_any_script(name: str) -> None:
+    policy, found = compile_text(
+        POLITE + f"tools: {{arguments: [{{argument: {name}, least: 0, most: 5}}]}}\n", "x.yaml"
+    )
+    assert (policy is not None, found) == (True, ())
+    assert policy is not None
+    assert policy.cost_models[-1].options["arguments"][0]["argument"] == name
+
+
 @pytest.mark.parametrize(
     ("written", "fault"),
     [

@@ -12,6 +12,8 @@ from ig_guardrail.policy.validation.cautions.places import PatternPlace
 from ig_guardrail.policy.validation.patterns import compiled
 from ig_guardrail.policy.validation.regex import Asserts, Either, Part, Reads, Repeat, parsed
 
+VARIED = "\0"  # stands for signs that a pattern leaves open
+
 
 def argument_cautions(draft: PolicyDraft) -> Iterator[Diagnostic]:
     """What is doubtful in each pattern of an argument, and in the texts that it may be."""
@@ -43,23 +45,33 @@ def no_such_text(spot: Spot, text: str) -> Iterator[Diagnostic]:
 
 
 def lets_out(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
-    """Folders and hosts behind whose names a pattern lets anything follow: each is told with a text that was tried."""
-    for begun in map(_beginning, _choices(pattern)):
-        folder, _, host = begun.rpartition("/")
-        tried: tuple[str, ...] = ()
-        if "://" in begun and folder.endswith(":/") and host:
-            tried = (f"{begun}.other.example/", f"{begun}@other.example/")
-        elif "/" in begun and "://" not in begun:
-            tried = (f"{folder}/../../other", f"{begun}/../../other")
-        found = next((text for text in tried if compiled(pattern).fullmatch(text)), None)
-        if found is not None:
-            what = "host" if "://" in begun else "folder"
-            advice = r"list the signs that may follow, such as `[a-z0-9_-]+`, and not `.`"
-            if what == "host":
-                advice = "write a `/` behind the name of the host"
-            message, label = f"this pattern lets out of the {what} that it names", f"{quoted(found)} matches it"
-            yield place.spot().fault("P161", message, label=label, help=advice)
-            return
+    """Folders and hosts that a pattern names and lets out of: each is told with a text that was tried."""
+    for choice in _choices(pattern):
+        for what, text, advice in _outside(*_named(choice)):
+            if compiled(pattern).fullmatch(text):
+                message, label = f"this pattern lets out of the {what} that it names", f"{quoted(text)} matches it"
+                yield place.spot().fault("P161", message, label=label, help=advice)
+                return
+
+
+def _outside(begun: str, behind: str) -> Iterator[tuple[str, str, str]]:
+    """Texts elsewhere that a pattern may match, each with what it is outside of, and what to write.
+
+    begun: what matches begin with; behind: what follows, past signs that vary
+    """
+    folder, _, host = begun.rpartition("/")
+    if begun.endswith("://") and "." in behind:
+        before = r"write what may stand before the name of the host, such as `(?:[a-z0-9-]+\.)*`"
+        varied = ("other.example/", *(("other",) if behind[0].isalnum() else ()))
+        yield from (("host", f"{begun}{one}{behind}{end}", before) for one in varied for end in ("", "/"))
+    elif behind.startswith("@") and "." in behind:
+        yield "host", f"someone{behind}.other.example", "end behind the name of the host"
+    elif "://" in begun and folder.endswith(":/") and host:
+        closed = "write a `/` behind the name of the host"
+        yield from (("host", f"{begun}{end}", closed) for end in (".other.example/", "@other.example/"))
+    elif "/" in begun and "://" not in begun:
+        listed = r"list the signs that may follow, such as `[a-z0-9_-]+`, and not `.`"
+        yield from (("folder", f"{one}/../../other", listed) for one in (folder, begun, f"{folder}/x"))
 
 
 def unfinished(pattern: str, place: PatternPlace) -> Iterator[Diagnostic]:
@@ -84,16 +96,14 @@ def _parts(part: Part) -> Sequence[Part]:
     return [one for one in parts if not isinstance(one, Asserts) and one != regex.Sequence(())]
 
 
-def _beginning(part: Part) -> str:
-    """A text that matches begin with: what may be left out is in it."""
+def _named(part: Part) -> tuple[str, str]:
+    """The letters that matches begin with, with those that may be left out, and those behind the next open signs."""
     text = ""
     for one in _parts(part):
         many, inner = (max(1, one.least), one.part) if isinstance(one, Repeat) else (1, one)
-        letter = _letter(inner)
-        if letter is None:
-            break
-        text += letter * many
-    return text
+        text += (_letter(inner) or VARIED) * many
+    begun, _, rest = text.partition(VARIED)
+    return begun, rest.lstrip(VARIED).partition(VARIED)[0]
 
 
 def _letters(part: Part) -> str | None:

@@ -23,7 +23,6 @@ _AROUND = (  # words of everyday, in which there are words that people deny
 AROUND = tuple(_AROUND.split())
 _FORMS = ("<wide>", "<narrow>", "<compat>", "<font>", "<noBreak>")
 _NO_COUNT = re.compile(r"\{,\d+\}")
-_UNSEEN_AT_LETTER = re.compile(r"(?<=[A-Za-z])[\u00ad\u034f\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _BESIDE_LATIN = re.compile(r"(?<=[A-Za-z])[^\W\d_\x00-\x7f]|[^\W\d_\x00-\x7f](?=[A-Za-z])")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f\n]")
 _CAPITALS = re.compile("[A-Z]{3,}")
@@ -37,12 +36,7 @@ def disguised(pattern: str, place: PatternPlace, folds: bool) -> Iterator[Diagno
     for parts in sequences(parsed(pattern)):
         run = [one if isinstance(one, Reads) and one.form == "letter" else None for one in parts]
         text = "".join(one.written if one and len(one.written) == 1 else "\n" for one in run)
-        found = (
-            _NO_COUNT.search(text)
-            or _UNSEEN_AT_LETTER.search(text)
-            or _look_alike(text)
-            or (_other_form(text) if folds else None)
-        )
+        found = _NO_COUNT.search(text) or _unseen(text) or _look_alike(text) or (_other_form(text) if folds else None)
         first = run[found.start()] if found else None
         if found is None or first is None:
             continue
@@ -60,6 +54,15 @@ def disguised(pattern: str, place: PatternPlace, folds: bool) -> Iterator[Diagno
         yield place.spot(first.at, len(found[0])).fault("P156", message, label=label, help=advice)
 
 
+def _unseen(text: str) -> re.Match[str] | None:
+    """A character that nobody sees, but beside those beyond ASCII, where scripts and emoji need such."""
+    for one in _BEYOND_ASCII.finditer(text):
+        before, behind = text[max(0, one.start() - 1) : one.start()], text[one.end() : one.end() + 1]
+        if not seen(one[0]) and before.isascii() and (before.isalpha() or behind.isascii()):
+            return one
+    return None
+
+
 def _look_alike(text: str) -> re.Match[str] | None:
     """A letter of another script that stands for a Latin one beside Latin letters."""
     for one in _BESIDE_LATIN.finditer(text):
@@ -74,6 +77,7 @@ def _other_form(text: str) -> re.Match[str] | None:
         form = unicodedata.decomposition(one[0]).partition(" ")[0]
         around = text[max(0, one.start() - 1) : one.start()] + text[one.end() : one.end() + 1]
         other = unicodedata.category(one[0])[0] in "LZ" and form in _FORMS and composed(one[0]).isascii()
+        other = other or seen(one[0]) == " "
         sign = unicodedata.category(one[0])[0] == "P" and any(map(str.isascii, around.strip()))
         if other or (sign and folded(composed(one[0])).isascii()):
             return one
