@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -30,11 +31,16 @@ def asked(results: Path) -> str:
     for row in result["figures"]:
         ways.setdefault((row["part"], row["name"]), {})[row["title"]] = row
     lines = [
-        (f"`{part}` {name}", f"{found['denied above']['value']:.2f}", *(figure(found[kind], ".0%") for kind in kinds))
+        (f"`{part}` {name}", _limit(found), *(figure(found[kind], ".0%") for kind in kinds))
         for (part, name), found in ways.items()
     ]
     origin = f"Measured {result['measured']}; shares with exact 95 % intervals."
     return f"{origin}\n\n{table(('', 'denied above', *kinds), lines)}"
+
+
+def _limit(found: Mapping[str, Result]) -> str:
+    """The score from which on help is denied; nothing where that is for several budgets to say."""
+    return f"{found['denied above']['value']:.2f}" if "denied above" in found else ""
 
 
 def lessons(results: Path) -> str:
