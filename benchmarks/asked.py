@@ -8,6 +8,9 @@ of its own. Such a score is the lowest, in hundredths, above which with 95 % con
 the calibration rows of ANSWERS (`ig-guardrail train answers`) lie. The default policy, whose budgets have room, is
 measured in two ways: few of these answers cost anything, or few are over a budget, by tone and help together.
 
+Last comes each policy as it is packaged: which answers are over any of its budgets, and over each, by the text costs
+that serve beside such a model; and which are not shown where it refuses questions, too.
+
 Answers that set no score measure it, read to their ends: those of benchmarks/domains.py to everyday questions that are
 held back there, test rows of ROWS (may be given again), and this project's sensitive ones. Rows reserved for judges
 are left out. No language model is asked.
@@ -18,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.resources import files
 from itertools import groupby, product
@@ -32,8 +36,9 @@ from lessons import RULES, limit_of
 from lessons import lowest as lowest_with_room
 from numpy.typing import NDArray
 
-from ig_guardrail.costs.catalog import build_cost_model
+from ig_guardrail.costs.catalog import build_cost_model, build_costs
 from ig_guardrail.costs.encoder.cost import EncoderCost
+from ig_guardrail.drive.scoring.cost_registry import bind_costs
 from ig_guardrail.evaluate import tables
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS, SENSITIVE
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
@@ -44,7 +49,10 @@ from ig_guardrail.learn.thresholds import surely_allowed
 from ig_guardrail.policy import load_policy
 from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import Budget, CostModelSpec
+from ig_guardrail.workbench.traffic.bench import WORDS as BY_WORDS
+from ig_guardrail.workbench.traffic.bench import Bench, text_engine
 from ig_guardrail.workbench.traffic.calibrate import data_sha256
+from ig_guardrail.workbench.traffic.texts import TextRow
 
 HERE = Path(__file__).parent
 POLICIES = HERE.parent / "policies"
@@ -56,6 +64,7 @@ SHARES: Mapping[str, float] = {DEFAULT: 0.05, "strict": 0.10, **RATES}
 MANNERS, MOST = ("Alpaca subset", "Dolly subset"), 100  # answers of each, by the order of their hashes
 MEASURED = ("JailbreakBench-artifacts", SENSITIVE, OWN_ANSWERS, *MANNERS)
 EVERYDAY = "everyday questions"
+AS_PACKAGED = "as packaged"
 
 Peaks: TypeAlias = NDArray[np.float64]
 
@@ -93,9 +102,47 @@ def measured(name: str, rows: Sequence[LabelledRow], read: Reader) -> Iterator[t
     for way, head, limit in ways:
         yield tables.row(name, way, "denied above", limit, None, len(sets))
         for kind, mine in kinds.items():
-            over = read.peaks(head, mine, budget.every) > limit
-            share = proportion(int(over.sum()), len(mine))
-            yield tables.row(name, way, kind, share.value, (share.low, share.high), share.n)
+            yield _share(name, way, kind, read.peaks(head, mine, budget.every) > limit)
+    yield from as_packaged(name, kinds)
+
+
+def as_packaged(name: str, kinds: Mapping[str, Sequence[LabelledRow]]) -> Iterator[tables.Row]:
+    """Of each kind of answers, the share that a policy stops beside a model without heads."""
+    bench = packaged(name)
+    stopped: dict[str, dict[str, list[bool]]] = {}
+    for kind, mine in kinds.items():
+        for row in mine:
+            for way, stops in _stopped(bench, TextRow(row.text, kind, row.prompt)).items():
+                stopped.setdefault(way, {}).setdefault(kind, []).append(stops)
+    for way, found in stopped.items():
+        if any(any(those) for those in found.values()):
+            yield from (_share(name, way, kind, those) for kind, those in found.items())
+
+
+def _stopped(bench: Bench, row: TextRow) -> dict[str, bool]:
+    """By way, whether an answer is stopped: by any budget, by each alone, or else since its question is refused."""
+    answer, rule = bench.charge(row), bench.policy.prompt
+    over = {charge.budget for charge in answer.charges if charge.z_after < 0}
+    ways = {AS_PACKAGED: bool(over)} | {
+        f"{AS_PACKAGED}, {one.id} alone": one.id in over for one in bench.policy.budgets
+    }
+    if rule is not None and rule.on_exceed == "refuse":
+        ways[f"{AS_PACKAGED}, with questions"] = bool(over) or answer.prompt.exceeded
+    return ways
+
+
+def packaged(name: str) -> Bench:
+    """A bench with all budgets of a packaged policy, charged after as many words as `Reader` takes for its tokens."""
+    policy = load_policy(POLICIES / f"{name}.yaml")
+    budgets = tuple(replace(one, every=max(1, one.every * WORDS // EVERY)) for one in policy.budgets)
+    policy = replace(policy, budgets=budgets)
+    built = build_costs(policy.cost_models, policy.asked, engine=None, base_dir=POLICIES)
+    return Bench(text_engine(BY_WORDS), bind_costs(policy, built), policy, by_words=True)
+
+
+def _share(name: str, way: str, kind: str, stopped: Sequence[bool] | NDArray[np.bool_]) -> tables.Row:
+    share = proportion(int(np.sum(stopped)), len(stopped))
+    return tables.row(name, way, kind, share.value, (share.low, share.high), share.n)
 
 
 def _bans(peaks: Callable[[str], Peaks], threshold: float, share: float) -> Iterator[tuple[str, str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -23,18 +24,24 @@ TRIED = (
 
 
 def asked(results: Path) -> str:
-    """A line for each policy and way of it, a column for each kind of answers."""
+    """A line for each policy and way of it, a column for each kind of answers. No line of a policy is told twice."""
     result = read_result(results, "asked")
     kinds = list(dict.fromkeys(row["title"] for row in result["figures"] if row["interval"] and row["n"] >= LEAST))
     ways: dict[tuple[str, str], dict[str, Result]] = {}
     for row in result["figures"]:
         ways.setdefault((row["part"], row["name"]), {})[row["title"]] = row
-    lines = [
-        (f"`{part}` {name}", f"{found['denied above']['value']:.2f}", *(figure(found[kind], ".0%") for kind in kinds))
-        for (part, name), found in ways.items()
-    ]
+    lines: dict[tuple[str, ...], str] = {}
+    for (part, name), found in ways.items():
+        cells = (_limit(found), *(figure(found[kind], ".0%") for kind in kinds))
+        lines.setdefault((part, *cells), f"`{part}` {name}")
     origin = f"Measured {result['measured']}; shares with exact 95 % intervals."
-    return f"{origin}\n\n{table(('', 'denied above', *kinds), lines)}"
+    told = ((way, *cells) for (_, *cells), way in lines.items())
+    return f"{origin}\n\n{table(('', 'denied above', *kinds), told)}"
+
+
+def _limit(found: Mapping[str, Result]) -> str:
+    """The score from which on help is denied; nothing where that is for several budgets to say."""
+    return f"{found['denied above']['value']:.2f}" if "denied above" in found else ""
 
 
 def lessons(results: Path) -> str:

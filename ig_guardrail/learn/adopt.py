@@ -3,8 +3,8 @@
 The thresholds of a policy were set on harmless answers of the embedded model, and its heads were trained on it. Here
 the model at hand answers the same harmless questions. Where there is something to learn from, it gets heads of its own
 (`own_heads`). Then each cost model gets the scale at which the policy's budgets are touched as seldom as was asked for:
-with 95 % confidence by at most `rate` of such answers, over all budgets together. All of it is kept in the model's
-folder (`costs.adoption`); a run that was interrupted goes on where it stopped.
+with 95 % confidence by at most `rate` of such answers, over all budgets together that a scale can set. All of it is
+kept in the model's folder (`costs.adoption`); a run that was interrupted goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def adopt(
             reports, measured = approved, _measure(adoptee, budgets, _heads(kept, approved), rows)
     finally:
         engine.shutdown()
-    record = _record(weights, policy, rate, measured)
+    record = _record(weights, policy, rate, measured, [budget.id for budget in budgets])
     template = template_facts(weights.tokenizer)
     told = {**record, "template": _told(template), "heads": [one.told() for one in reports]}
     _write(folder / REPORT, told)
@@ -142,8 +142,16 @@ def _of(rows: Sequence[LabelledRow], split: str) -> list[LabelledRow]:
 
 
 def _set_here(policy: CompiledPolicy) -> tuple[Budget, ...]:
-    """The budgets that a scale can set: those over levels of one cost model, as packaged policies have them."""
-    return tuple(one for one in policy.budgets if one.scope == "response" and one.cost.op == "model")
+    """The budgets that a scale can set: those over levels of one cost model. Raises PolicyError if there is none."""
+    found = tuple(one for one in policy.budgets if one.scope == "response" and one.cost.op == "model")
+    if not found:
+        raise PolicyError(
+            f"policy '{policy.name}' has no budget that a scale could set",
+            where="budgets",
+            why="a scale belongs to one cost model, and each budget is over several, or over more than one answer",
+            fix="give a budget the name of one cost model as its `cost`; `policy calibrate` sets thresholds of others",
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,13 +202,15 @@ def _approved(adoptee: Adoptee, budgets: Sequence[Budget], measured: Measured, r
 def _peaks(
     adoptee: Adoptee, budgets: Sequence[Budget], built: Mapping[str, BuiltCost], rows: Sequence[LabelledRow]
 ) -> dict[str, NDArray[np.float64]]:
-    """By budget (rows,): the highest score for its hazards."""
-    models = {name: one.model for name, one in built.items()}
-    peaks = peak_scores(adoptee.engine, models, rows, adoptee.cache)
+    """By budget (rows,): the highest score for its hazards, where it is charged."""
     found = {}
-    for budget in budgets:
-        shared = [place for place, one in enumerate(models[budget.cost.model].hazards) if one in budget.hazards]
-        found[budget.id] = peaks[budget.cost.model][:, shared].max(axis=1, initial=0.0)
+    for every in dict.fromkeys(budget.every for budget in budgets):
+        mine = [budget for budget in budgets if budget.every == every]
+        models = {budget.cost.model: built[budget.cost.model].model for budget in mine}
+        peaks = peak_scores(adoptee.engine, models, rows, adoptee.cache, every)
+        for budget in mine:
+            shared = [place for place, one in enumerate(models[budget.cost.model].hazards) if one in budget.hazards]
+            found[budget.id] = peaks[budget.cost.model][:, shared].max(axis=1, initial=0.0)
     return found
 
 
@@ -221,13 +231,19 @@ def _scales(budgets: Sequence[Budget], found: Calibration) -> dict[str, tuple[fl
     return scales
 
 
-def _record(weights: Weights, policy: CompiledPolicy, rate: float, measured: Measured) -> dict[str, Any]:
+def _record(
+    weights: Weights, policy: CompiledPolicy, rate: float, measured: Measured, budgets: Sequence[str]
+) -> dict[str, Any]:
+    """budgets: those that were set, of which alone the figures speak"""
     built = measured.built
     return {
         "format": FORMAT,
         "model": {"name": weights.name, "sha256": weights.sha256, "numerics": weights.numerics},
         "policy": {"name": policy.name, "version": policy.version, "sha256": policy.sha256},
-        "what": f"with 95% confidence at most {rate:.1%} of the model's own harmless answers are touched by any budget",
+        "what": f"with 95% confidence at most {rate:.1%} of the model's own harmless answers are touched by any of the "
+        "budgets",
+        "budgets": list(budgets),
+        "not set": [budget.id for budget in policy.budgets if budget.id not in budgets],
         "rate": rate,
         "answers": measured.found.answers,
         "touched": rounded(measured.found.touched),

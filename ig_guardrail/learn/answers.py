@@ -12,7 +12,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -165,7 +165,14 @@ def _kept(out: Path, key: str, ends: Sequence[int]) -> Iterator[tuple[TextIO, in
         raise _unwritable(out, "it is a folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        file = partial.open("a+", encoding="utf-8")
+        file = _opened_alone(partial)
+    except BlockingIOError as error:
+        raise RequestError(
+            f"another run is writing {out}",
+            where=str(out),
+            why="two at once would write each answer twice, and thresholds that are set on them would be too sure",
+            fix="wait until it has ended: what it wrote is kept, also if it is ended early",
+        ) from error
     except OSError as error:
         raise _unwritable(out, error.strerror or str(error)) from error
     with file:
@@ -177,6 +184,25 @@ def _kept(out: Path, key: str, ends: Sequence[int]) -> Iterator[tuple[TextIO, in
         file.write("".join(f"{line}\n" for line in whole[:kept]))
         yield file, kept
     os.replace(partial, out)
+
+
+def _opened_alone(path: Path) -> TextIO:
+    """The file, to be read and added to by this run alone, where the system has locks for files.
+
+    Raises BlockingIOError while another run has it, or has just put it in place; OSError where it cannot be opened.
+    """
+    file = path.open("a+", encoding="utf-8")
+    try:
+        with suppress(ImportError):  # Windows
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise BlockingIOError
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _unwritable(out: Path, why: str) -> RequestError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from packaging.requirements import Requirement
 from ig_guardrail.errors import MissingExtra
 from ig_guardrail.extras import EXTRAS, MODULES, missing, require
 
-PROJECT = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["project"]
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DECLARED = PROJECT["optional-dependencies"]
 
 ASIDE = {"llama", "ray"}  # extras that `all` leaves out: one is built where it is installed, one is large
@@ -33,6 +35,19 @@ def test_messages_know_every_extra() -> None:
 @pytest.mark.parametrize("extra", sorted(EXTRAS))
 def test_messages_know_what_an_extra_brings(extra: str) -> None:
     assert set(EXTRAS[extra]) == brought(extra)
+
+
+def test_every_extra_that_is_named_anywhere_is_there() -> None:
+    places = [
+        path for room in ("ig_guardrail", "integrations", "docs", "examples") for path in (ROOT / room).rglob("*")
+    ]
+    texts = [path.read_text(encoding="utf-8") for path in places if path.suffix in (".py", ".md", ".yaml")]
+    named = {name for text in texts for name in re.findall(r"\bextras? ['`]\[?(\w+)", text)}
+    named |= {
+        one for text in texts for names in re.findall(r"ig-guardrail\[([\w,-]+)\]", text) for one in names.split(",")
+    }
+    assert len(named) >= 10
+    assert named <= {*DECLARED}
 
 
 def test_all_brings_every_extra_but_those_aside_and_dev_brings_all() -> None:

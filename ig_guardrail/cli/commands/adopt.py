@@ -79,6 +79,8 @@ def show(report: AdoptionReport, rate: float) -> None:
         f"({fresh.low:.1%} to {fresh.high:.1%})."
     )
     console.print(grid)
+    if report.record["not set"]:
+        console.print(f"Not set, and left out of these figures: {', '.join(report.record['not set'])}", markup=False)
     template = report.record["template"]
     thoughts = "told from answers" if template["thoughts"] else "none"
     console.print(

@@ -16,7 +16,12 @@ CLOSE = 0.2  # octaves of compute; a quarter of it in shares of prompts
 
 
 def draw_front(rows: Sequence[TableRow], path: Path) -> None:
-    """Share of risky prompts answered, in budget and judged harmless, over layer forwards; larger dots, more reward."""
+    """Share of risky prompts answered, in budget and judged harmless, over layer forwards; larger dots, more reward.
+
+    Nothing is drawn where no risky prompt was asked.
+    """
+    if not any(row.figures["answered"].n for row in rows):
+        return
     import matplotlib
 
     matplotlib.use("svg")

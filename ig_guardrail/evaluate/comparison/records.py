@@ -141,7 +141,7 @@ def add_line(path: Path, fields: Mapping[str, Any]) -> None:
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The objects that were written whole. The torn end of an interrupted run is not one of them."""
     found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else ():
         try:
             fields = json.loads(line)
         except json.JSONDecodeError:

@@ -152,7 +152,7 @@ def write_report(config: Config, judge: AnswerJudge, records: Sequence[Record], 
     result = json.dumps(found, indent=1, ensure_ascii=False)
     (folder / "results.json").write_text(result + "\n", encoding="utf-8")
     drawn = _drawn(records, rows, folder)
-    return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `plot`)'}"
+    return f"{table}\nwritten to {folder}{'' if drawn else ' (no plots: install the extra `eval`)'}"
 
 
 def _rows(config: Config, judge: AnswerJudge, records: Sequence[Record]) -> TablePair:

@@ -22,6 +22,7 @@ from ig_guardrail.engine.loading.store import is_own, put_in_place
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 
+AT_ONCE = 1.0  # seconds
 _FORMAT = 1
 
 
@@ -64,13 +65,20 @@ def _save(path: Path, tensors: Tensors) -> None:
 
 
 def progress_line(what: str) -> Callable[[int, int], None]:
-    """A function of (done, total) that rewrites one line, and ends it when all is done."""
+    """A function of (done, total) that rewrites one line, and ends it when all is done.
+
+    What is done at once was kept by a run that was interrupted: how long the rest takes is told by what came after.
+    """
     started = time.monotonic()
+    kept, since = 0, 0.0  # how much was there, and when the work on the rest began
 
     def show(done: int, total: int) -> None:
+        nonlocal kept, since
         spent = time.monotonic() - started
-        left = spent / done * (total - done) if done else 0.0
-        sys.stderr.write(f"\r{what}: {done} of {total}, {spent:.0f} s, about {left:.0f} s left   ")
+        if spent < AT_ONCE:
+            kept, since = done, spent
+        left = f", about {(spent - since) / (done - kept) * (total - done):.0f} s left" if done > kept else ""
+        sys.stderr.write(f"\r{what}: {done} of {total}, {spent:.0f} s{left}   ")
         sys.stderr.write("\n" if done == total else "")
         sys.stderr.flush()
 

@@ -113,7 +113,7 @@ def read_recordings(path: Path) -> Recordings:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise ValueError(f"it has more than {MOST_BYTES} bytes")
-        rows = [json.loads(line) for line in content.decode().splitlines()]
+        rows = [json.loads(line) for line in content.decode().split("\n") if line.strip()]
         if not rows or rows[0].get("format") != FORMAT:
             raise ValueError(f"its first line does not say `{FORMAT}`")
         return _read(rows)

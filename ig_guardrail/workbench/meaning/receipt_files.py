@@ -48,7 +48,7 @@ def _objects(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except ValueError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _text(source: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -328,6 +329,14 @@ def test_rows_that_lie_close_together_are_named_once_in_the_picture(tmp_path: Pa
         if "_" in told or told in names
     ]
     assert told == ["cut, early_exit", "deal"]
+
+
+@pytest.mark.slow
+def test_no_front_is_drawn_where_nothing_risky_was_asked(tmp_path: Path) -> None:
+    nothing, all_of_it = Estimate(math.nan, math.nan, math.nan, 0), Estimate(1.0, 1.0, 1.0, 1)
+    figures = {key: all_of_it if key == "work" else nothing for key in COLUMNS}
+    draw_front([TableRow("m", "p", name, figures) for name in ("none", "cut")], tmp_path / "front.svg")
+    assert not (tmp_path / "front.svg").exists()
 
 
 MISTAKES = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from ig_guardrail.engine.transformers import TransformersEngine
 from ig_guardrail.errors import GuardrailError, ModelError
 from ig_guardrail.learn import answers as answering
 from ig_guardrail.learn.adopt import AdoptionReport, adopt
+from ig_guardrail.learn.thresholds import peak_scores
 from ig_guardrail.policy import load_policy
 from tests.conformance.engine.tiny import tiny_weights
 
@@ -123,3 +125,51 @@ def test_the_report_fits_a_screen_and_holds_no_text(weights: Weights, capsys: py
     assert len(told.splitlines()) < 12
     kept = json.dumps(report.record)
     assert not any(question in kept for question in QUESTIONS)
+
+
+def like_default(tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    text = (Path("policies") / "default.yaml").read_text(encoding="utf-8")
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    path = tmp_path / "own.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.slow
+def test_answers_are_scored_where_each_budget_is_charged(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[int, set[str]] = {}
+
+    def noted(engine: Any, heads: Any, rows: Any, cache: Any, every: int = 16) -> Any:
+        asked.setdefault(every, set()).update(heads)
+        return peak_scores(engine, heads, rows, cache, every)
+
+    monkeypatch.setattr("ig_guardrail.learn.adopt.peak_scores", noted)
+    often = like_default(tmp_path, ("cost: help, threshold: 0.69,", "cost: help, threshold: 0.69, every: 8,"))
+    adopt(weights, load_policy(often), rate=RATE)
+    assert asked == {8: {"help"}, 16: {"tone"}}
+
+
+@pytest.mark.slow
+def test_a_budget_that_no_scale_can_set_is_named_and_nothing_is_claimed_of_it(
+    weights: Weights, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    joined = like_default(tmp_path, ("cost: tone,", 'cost: "max(tone, tone-words)",'))
+    report = adopt(weights, load_policy(joined), rate=RATE)
+    assert report.record["budgets"] == ["harmful-help"]
+    assert report.record["not set"] == ["toxic-tone"]
+    show(report, RATE)
+    told = capsys.readouterr().out
+    assert "Not set, and left out of these figures: toxic-tone" in told
+
+
+def test_a_policy_without_a_budget_that_a_scale_can_set_is_refused_before_anything_is_answered(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ig_guardrail.learn.adopt.write_answers", None)
+    changes = (("cost: tone,", 'cost: "max(tone, tone-words)",'), ("cost: help,", 'cost: "max(help, help-words)",'))
+    with pytest.raises(GuardrailError, match="no budget"):
+        adopt(weights, load_policy(like_default(tmp_path, *changes)), rate=RATE)

@@ -76,6 +76,25 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.slow
+def test_a_second_run_beside_the_first_is_refused_and_adds_nothing(
+    weights: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, answer = tmp_path / "answers.jsonl", module._answer
+    refused: list[str] = []
+
+    def beside(weights: Weights, batch: Any, *given: Any) -> list[str]:
+        with pytest.raises(RequestError) as found:
+            write_answers(weights, out)
+        refused.append(found.value.what)
+        return answer(weights, batch, *given)
+
+    monkeypatch.setattr(module, "_answer", beside)
+    assert write_answers(weights, out) == len(out.read_text().splitlines()) == len(QUESTIONS)
+    assert refused
+    assert set(refused) == {f"another run is writing {out}"}
+
+
 def test_a_folder_is_refused_before_anything_is_answered(weights: Weights, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="it is a folder"):
         write_answers(weights, tmp_path)
