@@ -126,6 +126,20 @@ HARMONY = (
     "{% else %}<|open|>{{ m.role }}<|message|>{{ m.content }}<|over|>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}<|open|>assistant{% endif %}"
 )
+THINKER = (  # a thought of nothing stands before what was said last, be it words or a call
+    LISTED + "{% for m in messages %}{% if m.role == 'assistant' %}<|open|>assistant\n{% set text = m.content %}"
+    "{% set thought = m.reasoning_content or '' %}{% if '</think>' in text %}"
+    "{% set thought = text.split('</think>')[0].split('<think>')[-1] %}{% set text = text.split('</think>')[-1] %}"
+    "{% endif %}{% if loop.last or thought %}{{ '<think>\n' + thought.strip() + '\n</think>\n\n' }}{% endif %}"
+    "{{ text.strip() }}{% if m.tool_calls %}" + HERMES + "{% endif %}<|shut|>"
+    "{% elif m.role == 'tool' %}<|open|>user\n<tool_response>\n{{ m.content }}\n</tool_response><|shut|>"
+    "{% else %}"
+    + TURN
+    + "{% endif %}{% endfor %}"
+    + ANSWER.removesuffix("{% endif %}")
+    + "{% if enable_thinking is defined "
+    "and not enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+)
 GEMMA = (
     "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
@@ -156,6 +170,7 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "granite": Shape(chat_like(GRANITE), ("<|tool_call|>",)),
     "phi": Shape(chat_like(PHI), added=("<|tool_call|>", "<|/tool_call|>")),
+    "thinker": Shape(THINKER, added=("<tool_call>", "</tool_call>", "<think>", "</think>")),
     "python": Shape(chat_like(PYTHON)),
     "named": Shape(chat_like(NAMED), ("[TOOL_CALLS]", "[ARGS]")),
     "harmony": Shape(HARMONY, ("<|channel|>", "<|message|>", "<|constrain|>", "<|call|>", "<|over|>"), parallel=False),

@@ -87,17 +87,25 @@ class _Probe:
         head = _CHANNEL.match(turn)
         if head is not None:
             return self._in_channel(turn, head)
-        alone = _only_call(self._without_end(turn))
+        usual = self._rendered([_ASKED, {"role": "assistant", "content": _WORD}], ask=False) or ""
+        around_words = usual[len(_shared(told, usual)) :]
+        empty = self._empty_thought(around_words.partition(_WORD)[0])
+        alone = _only_call(self._without_end(turn).lstrip().removeprefix(empty))
         if alone is None:
             return None
         both = self._said([FIRST, SECOND])
         pair = None if both is None else _with_two(alone, self._without_end(both[len(_shared(told, both)) :]))
-        usual = self._rendered([_ASKED, {"role": "assistant", "content": _WORD}], ask=False) or ""
-        around_words = usual[len(_shared(told, usual)) :]
+        around_words = around_words.replace(empty, "", 1)
         for found in (pair, _with_list_end(alone)):
             if found is not None and _reads_itself(found) and not any(one in around_words for one in markers_of(found)):
                 return found
         return None
+
+    def _empty_thought(self, before: str) -> str:
+        """What stands before words, if it is a thought of nothing, as it then stands before calls too; else ""."""
+        thoughts = thought_format_of(self.tokenizer) if before.strip() else None
+        nothing = "" if thoughts is None else "".join(f"{thoughts.opening}{thoughts.closing}".split())
+        return before.strip() if nothing and "".join(before.split()) == nothing else ""
 
     def _in_channel(self, turn: str, head: re.Match[str]) -> ToolFormat | None:
         """The format of a call in a channel of its own; None unless words are known by the header of theirs."""
