@@ -32,7 +32,7 @@ from tests.unit.langchain.teller import call_part, last_part, teller
 DENIED = ["ls\nsudo x", 'say "yes"', "C:\\mira", "BANANA\tSPLIT", "1234-5678-9012", "🍌/é\u2028"]
 BEGINS = [3, 0, 0, 0, 0, 0]  # where in each text its match begins
 PATTERNS = [r"(?m)^sudo ", 'say "yes"$', r"^C:\\mira", r"BANANA\s+SPLIT", r"^\d{4}-\d{4}-\d{4}$", "🍌/é\u2028"]
-LISTED = json.dumps(PATTERNS, ensure_ascii=False)
+LISTED = json.dumps(PATTERNS, ensure_ascii=False).replace("\u2028", r"\u2028")  # in a file it would end a line
 POLICY = f"""\
 apiVersion: ig-guardrail/v1
 kind: SafetyPolicy

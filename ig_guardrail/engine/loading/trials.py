@@ -19,6 +19,7 @@ from typing import TypeAlias
 import torch
 
 from ig_guardrail.engine.loading.store import is_own, put_in_place, store_folder
+from ig_guardrail.errors import GuardrailError
 
 Finding: TypeAlias = bool | int | str | list[int] | None
 
@@ -56,8 +57,12 @@ class Trials:
 
 
 def kept_trials() -> Trials:
-    """Those of this machine as it is now, in the store."""
-    return Trials(store_folder() / "trials" / f"{_machine()}.json")
+    """Those of this machine as it is now, in the store; where there is no place for one, nothing is kept."""
+    try:
+        store = store_folder()
+    except GuardrailError:
+        return Trials()
+    return Trials(store / "trials" / f"{_machine()}.json")
 
 
 def _kept_in(file: Path) -> dict[str, Finding]:
