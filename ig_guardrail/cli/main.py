@@ -66,6 +66,7 @@ app.add_typer(train.app, name="train")
 
 def run(arguments: Sequence[str] | None = None) -> NoReturn:
     """The entry point. arguments: those of the process if None. Never returns: it exits with a code from above."""
+    _open_what_is_closed()
     _write_any_character()
     try:
         try:
@@ -94,6 +95,17 @@ def _write_no_more() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):  # it is no file
         return
+
+
+def _open_what_is_closed() -> None:
+    """Have a standard stream that the caller closed lead nowhere: the next file to be opened would get its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _write_any_character() -> None:

@@ -64,6 +64,15 @@ def alone(*arguments: str, out: int | IO[bytes] = subprocess.PIPE, **environment
     return subprocess.run(command, stdout=out, stderr=subprocess.PIPE, timeout=120, env={**told, **environment})
 
 
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+def test_closed_streams_lead_nowhere(closed: tuple[int, ...]) -> None:
+    closing = "".join(f" {number}>&-" for number in closed)
+    told = f'"{sys.executable}" -m ig_guardrail policy check default --format json{closing}'
+    ran = subprocess.run(["sh", "-c", told], capture_output=True, timeout=120)
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (b'"ok": true' in ran.stdout) == (1 not in closed)
+
+
 @pytest.mark.parametrize(
     ("environment", "heart"),
     [
