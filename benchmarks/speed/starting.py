@@ -22,6 +22,7 @@ from speed.timing import in_turn, ratios, row
 STARTING = "a new process"
 UNPACKING = "a GGUF file, when it is first used"
 _PIECE = 1 << 24  # bytes
+BYTECODE = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # modules are compiled once, as they are for users
 LIBRARIES = """
 import sys, time
 import torch, transformers
@@ -73,8 +74,8 @@ def openings(pairs: int) -> list[tables.Row]:
         "ours": partial(_lasted, OURS, ""),
         "theirs": partial(_lasted, THEIRS, str(folder)),
     }
-    for name in ("bf16", "int4"):  # the first time of each is another matter
-        runs[name](0)
+    for run in runs.values():  # the first time of each is another matter
+        run(0)
     took = in_turn(runs, pairs, STARTING)
     return [
         row(STARTING, "open-int4", "opening the embedded model in int4, CPU seconds", took["int4"], at_most=1.0),
@@ -105,7 +106,7 @@ def unpackings(file: Path, pairs: int) -> list[tables.Row]:
 
 
 def _copied(file: Path, to: Path, size: int) -> float:
-    """Seconds that it takes to read a file, and to write `size` bytes of it, again and again."""
+    """Seconds that it takes to read a file, and to write `size` bytes of it, again and again, onto the disk."""
     began = time.perf_counter()
     data = file.read_bytes()
     with to.open("wb") as out:
@@ -113,6 +114,8 @@ def _copied(file: Path, to: Path, size: int) -> float:
             for start in range(0, min(size, len(data)), _PIECE):
                 out.write(data[start : min(start + _PIECE, size)])
             size -= len(data)
+        out.flush()
+        os.fsync(out.fileno())
     return time.perf_counter() - began
 
 
@@ -124,7 +127,7 @@ def _told(code: str, argument: str, _: int, **settings: str) -> float:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, **settings},
+        env={**BYTECODE, **settings},
     )
     return float(told.stdout)
 
@@ -132,5 +135,5 @@ def _told(code: str, argument: str, _: int, **settings: str) -> float:
 def _lasted(code: str, argument: str, _: int) -> float:
     """How long a new process lasts, in seconds."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code, argument], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code, argument], check=True, capture_output=True, env=BYTECODE)
     return time.perf_counter() - began
