@@ -51,7 +51,7 @@ model.generate(**ids, max_new_tokens=1)
 """
 UNPACKED = f"""{LIBRARIES}
 from pathlib import Path
-import gguf, ig_guardrail.engine.loading.gguf_weights
+import gguf, ig_guardrail.engine.loading.unpacking.weights
 from ig_guardrail.engine.loading.gguf import unpacked
 began = time.perf_counter()
 unpacked(Path(sys.argv[1]), "bfloat16")

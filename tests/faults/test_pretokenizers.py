@@ -16,7 +16,7 @@ import pytest
 
 from ig_guardrail.engine.loading import gguf
 from ig_guardrail.engine.loading.models import load_tokenizer
-from ig_guardrail.engine.loading.pretokenize import CUTTINGS, cut_as
+from ig_guardrail.engine.loading.unpacking.pretokenize import CUTTINGS, cut_as
 
 RECORDED = json.loads(Path(__file__).with_name("llama_cpp_tokens.json").read_text(encoding="utf-8"))
 TEXTS: list[str] = RECORDED["texts"]

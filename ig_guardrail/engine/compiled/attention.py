@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as functional
@@ -34,7 +34,8 @@ from ig_guardrail.engine.compiled.code import (
     all_of,
 )
 
-Pair: TypeAlias = tuple[Tensor, Tensor]
+if TYPE_CHECKING:
+    from ig_guardrail.engine.kv.attention import KeysValues
 
 MULTIPLE = LANES  # of which the size of a head is
 _TRIED, _CLOSE = 35, 0.01  # tokens, and the part of the whole by which they may differ
@@ -46,7 +47,7 @@ _LN2 = (0.693359375, -2.12194440e-4)  # in two parts, the first of which is exac
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)  # Cephes, expf
 
 
-def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tensor:
+def attend(query: Tensor, prefix: KeysValues, own: KeysValues | None, scale: float) -> Tensor:
     """Bfloat16 (n, 1, heads, size), of queries (n, heads, 1, size).
 
     prefix  keys and values (key heads, tokens, size), one token or more
@@ -67,7 +68,12 @@ def attend_each(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Te
 
 
 def _run(
-    query: Tensor, prefix: Pair, own: Pair, lengths: tuple[int, int, int], steps: tuple[int, ...], scale: float
+    query: Tensor,
+    prefix: KeysValues,
+    own: KeysValues,
+    lengths: tuple[int, int, int],
+    steps: tuple[int, ...],
+    scale: float,
 ) -> Tensor:
     """Bfloat16 (n, heads, size), of queries (n, heads, size).
 
@@ -84,7 +90,7 @@ def _run(
     return out
 
 
-def fits(query: Tensor, prefix: Pair, own: Pair | None) -> bool:
+def fits(query: Tensor, prefix: KeysValues, own: KeysValues | None) -> bool:
     """Whether they are what `attend` takes, and it gives what softmax gives."""
     size = query.shape[-1]
     return (

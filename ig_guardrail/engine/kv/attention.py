@@ -19,10 +19,10 @@ from torch import Tensor
 
 TILE = 32  # tokens; the kernel of torch on a CPU takes so many queries together
 LONE, SEVERAL = 8, 2  # threads up to which one of them attends as fast as all by torch, for one token and for several
-Pair: TypeAlias = tuple[Tensor, Tensor]
+KeysValues: TypeAlias = tuple[Tensor, Tensor]
 
 
-def attend(query: Tensor, prefix: Pair, own: Pair | None, scale: float) -> Tensor:
+def attend(query: Tensor, prefix: KeysValues, own: KeysValues | None, scale: float) -> Tensor:
     """One token of each of n continuations over their common prefix and over what each has of its own, if anything.
 
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
@@ -48,12 +48,12 @@ def attend_piece(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
     return attend_tiles(query, keys, values, scale)
 
 
-def reads_by_token(query: Tensor, prefix: Pair) -> bool:
+def reads_by_token(query: Tensor, prefix: KeysValues) -> bool:
     """Whether each token of a piece attends by itself. Not with AMX, by which torch multiplies tiles of them."""
     return not torch.cpu._is_amx_tile_supported() and may_compile(query, prefix)
 
 
-def may_compile(query: Tensor, prefix: Pair, own: Pair | None = None, alone: bool = False) -> bool:
+def may_compile(query: Tensor, prefix: KeysValues, own: KeysValues | None = None, alone: bool = False) -> bool:
     """Whether a compiled function attends, token by token. alone: whether to one token only"""
     if query.device.type != "cpu" or query.dtype is not torch.bfloat16:
         return False
@@ -79,7 +79,7 @@ def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Ten
     return out.reshape(1, 1, heads, size)
 
 
-def attend_shared(query: Tensor, prefix: Pair, own: Pair, scale: float) -> Tensor:
+def attend_shared(query: Tensor, prefix: KeysValues, own: KeysValues, scale: float) -> Tensor:
     """One token of each of n continuations over their common prefix and over what each has of its own.
 
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values

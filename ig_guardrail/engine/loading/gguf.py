@@ -16,9 +16,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ig_guardrail.engine.loading.pretokenize import cut_as
 from ig_guardrail.engine.loading.soundness.folder import WHOLE
 from ig_guardrail.engine.loading.store import files_sha256, made_once, quiet, remembered_sha256, store_folder
+from ig_guardrail.engine.loading.unpacking.pretokenize import cut_as
 from ig_guardrail.engine.text.soundness import require_sound
 from ig_guardrail.errors import ModelError, brief
 from ig_guardrail.extras import require
@@ -66,10 +66,10 @@ def _unpack(packed: Path, dtype: str, folder: Path) -> None:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    from ig_guardrail.engine.loading.gguf_file import read_once, without
-    from ig_guardrail.engine.loading.gguf_weights import PackedWeights
     from ig_guardrail.engine.loading.soundness.fitness import shape_of
     from ig_guardrail.engine.loading.soundness.gguf_claims import Claims
+    from ig_guardrail.engine.loading.unpacking.header import read_once, without
+    from ig_guardrail.engine.loading.unpacking.weights import PackedWeights
 
     where = f"model file {packed.name}"
     source: dict[str, Any] = {"gguf_file": packed.name, "local_files_only": True}

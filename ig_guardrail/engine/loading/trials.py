@@ -21,7 +21,7 @@ import torch
 from ig_guardrail.engine.loading.store import is_own, put_in_place, store_folder
 from ig_guardrail.errors import GuardrailError
 
-Finding: TypeAlias = bool | int | str | list[int] | None
+TrialResult: TypeAlias = bool | int | str | list[int] | None
 
 _SETTINGS = ("ONEDNN_", "DNNL_", "MKL_", "OMP_", "KMP_", "GOMP_", "ATEN_", "TORCH_")  # of kernels, in the environment
 _CHANGING = ("processor", "cpu MHz", "bogomips", "apicid", "initial apicid", "core id", "physical id")
@@ -29,17 +29,17 @@ _LARGEST = 1 << 20  # bytes of a file of findings
 
 
 class Trials:
-    """Findings by the names of their trials.
+    """TrialResults by the names of their trials.
 
     file  where they are kept; None to forget them with this object
     """
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._found: dict[str, Finding] = {} if file is None else _kept_in(file)
+        self._found: dict[str, TrialResult] = {} if file is None else _kept_in(file)
         self._kept = len(self._found)
 
-    def find(self, name: str, attempt: Callable[[], Finding]) -> Finding:
+    def find(self, name: str, attempt: Callable[[], TrialResult]) -> TrialResult:
         """What was found, or is found now."""
         if name not in self._found:
             self._found[name] = attempt()
@@ -65,7 +65,7 @@ def kept_trials() -> Trials:
     return Trials(store / "trials" / f"{_machine()}.json")
 
 
-def _kept_in(file: Path) -> dict[str, Finding]:
+def _kept_in(file: Path) -> dict[str, TrialResult]:
     """What a file holds, if it is this user's and whole."""
     try:
         if not (is_own(file.parent) and is_own(file)) or file.stat().st_size > _LARGEST:

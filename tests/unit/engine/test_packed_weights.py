@@ -18,8 +18,8 @@ from transformers.modeling_gguf_pytorch_utils import (
     load_gguf_checkpoint,
 )
 
-from ig_guardrail.engine.loading.gguf_file import read_once
-from ig_guardrail.engine.loading.gguf_weights import PackedWeights
+from ig_guardrail.engine.loading.unpacking.header import read_once
+from ig_guardrail.engine.loading.unpacking.weights import PackedWeights
 from tests.conformance.engine.tiny import tiny_weights
 
 NAMES = {"gemma3_text": "gemma3"}
@@ -72,7 +72,7 @@ def test_a_large_tensor_is_unpacked_in_pieces_to_the_same(tmp_path: Path, monkey
     file = write_packed(tmp_path / "model.gguf", model)
     written = []
     for piece in (1, 1 << 20):
-        monkeypatch.setattr("ig_guardrail.engine.loading.gguf_weights._PIECE", piece)
+        monkeypatch.setattr("ig_guardrail.engine.loading.unpacking.weights._PIECE", piece)
         with read_once(file) as reader:
             PackedWeights(reader, model).write(tmp_path / "model.safetensors", torch.float16, watched=False)
         written.append((tmp_path / "model.safetensors").read_bytes())
@@ -81,7 +81,7 @@ def test_a_large_tensor_is_unpacked_in_pieces_to_the_same(tmp_path: Path, monkey
 
 def test_what_is_put_together_of_several_tensors_is_left_to_transformers() -> None:
     kinds = {TENSOR_PROCESSORS.get(name, TensorProcessor).__name__ for name in ("qwen3moe", "gpt_oss", "lfm2", "mamba")}
-    from ig_guardrail.engine.loading import gguf_weights
+    from ig_guardrail.engine.loading.unpacking import weights as gguf_weights
 
     assert not kinds & set(gguf_weights._ONE_TO_ONE)
 

@@ -19,8 +19,8 @@ import gguf
 import numpy as np
 from gguf import GGUFReader, GGUFValueType
 
-Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
-Parts: TypeAlias = tuple[int, list[Array], list[int], list[GGUFValueType]]
+Numbers: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+FieldParts: TypeAlias = tuple[int, list[Numbers], list[int], list[GGUFValueType]]
 
 _HANDED_OUT = threading.Lock()  # while `transformers` is given a reader, nobody else gives it another
 _LENGTH = struct.Struct("=Q")
@@ -73,7 +73,7 @@ class _PlainReader(GGUFReader):
     def data(self, mapped: Any) -> None:
         self._data = mapped.view(np.ndarray)
 
-    def _get_field_parts(self, orig_offs: int, raw_type: int) -> Parts:
+    def _get_field_parts(self, orig_offs: int, raw_type: int) -> FieldParts:
         """The size of a field's value, its parts, which of them hold its items, and its types; lengths are no parts."""
         if raw_type != GGUFValueType.ARRAY or self.byte_order != "I":
             return super()._get_field_parts(orig_offs, raw_type)
@@ -88,8 +88,8 @@ class _PlainReader(GGUFReader):
         types = [GGUFValueType.ARRAY, *([kind] if items else [])]
         return end - orig_offs, [count, *items], list(range(1, 1 + len(items))), types
 
-    def _strings(self, start: int, count: int) -> tuple[int, list[Array]]:
-        items: list[Array] = []
+    def _strings(self, start: int, count: int) -> tuple[int, list[Numbers]]:
+        items: list[Numbers] = []
         for _ in range(count):
             (size,) = _LENGTH.unpack_from(self._data, start)
             items.append(self._data[start + 8 : start + 8 + size])
@@ -97,7 +97,7 @@ class _PlainReader(GGUFReader):
             self._require(start)
         return start, items
 
-    def _numbers(self, start: int, count: int, kind: np.dtype[Any]) -> tuple[int, list[Array]]:
+    def _numbers(self, start: int, count: int, kind: np.dtype[Any]) -> tuple[int, list[Numbers]]:
         end = start + count * kind.itemsize
         self._require(end)
         return end, list(self._data[start:end].view(kind).reshape(count, 1))

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from transformers import modeling_gguf_pytorch_utils as packed
 
 if TYPE_CHECKING:
-    from ig_guardrail.engine.loading.gguf_file import Array
+    from ig_guardrail.engine.loading.unpacking.header import Numbers
 
 _ONE_TO_ONE = ("TensorProcessor", "LlamaTensorProcessor", "Gemma2TensorProcessor", "NemotronTensorProcessor")
 _CODES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
@@ -82,7 +82,7 @@ class PackedWeights:
             yield torch.from_numpy(np.ascontiguousarray(made.weights)).to(dtype, copy=True).flatten()
 
 
-def _dequantized(tensor: ReaderTensor, scratch: Array) -> Array:
+def _dequantized(tensor: ReaderTensor, scratch: Numbers) -> Numbers:
     """A tensor's values, in `scratch`: memory that is new for each would take as long as the arithmetic."""
     data, kind = tensor.data, tensor.tensor_type
     rows = max(1, _PIECE // max(1, data[:1].nbytes))
