@@ -246,7 +246,7 @@ def hold_to(parent: CompiledPolicy, child: CompiledPolicy, dice: Random, text: s
     old, new = rules_of(parent), rules_of(child)
     for tool in ("pay", "pay_some", "pay_all", "read", "read_all", "write", "prune"):
         for amount in (5, 101):
-            call = ToolCall("1", tool, {"amount": amount})
+            call = ToolCall(tool, {"amount": amount}, "1")
             assert old is None or not old.broken_by(call) or (new is not None and new.broken_by(call)), (text, tool)
 
 

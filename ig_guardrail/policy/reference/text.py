@@ -114,9 +114,11 @@ messages:
     en: I'm sorry, I can't help with that. Is there something else I can do for you?
     by_hazard:
       ssh:
-        en: >-
-          I am glad that you told me. Please talk to somebody now. Under 116 123 there is always someone who listens,
-          for free.
+        en:
+          text: >-
+            I am glad that you told me. Please talk to somebody now. Under 116 123 there is always someone who listens,
+            for free.
+          approved: {owner: crisis-team@example.org, reason: it was read by those who answer there}
   closing:
     en: Let me stop here. Please feel free to ask me something else, and I will be happy to help.
     by_hazard:

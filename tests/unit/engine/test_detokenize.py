@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 from transformers import PreTrainedTokenizerFast
@@ -53,13 +53,15 @@ def grown(detokenizer: Detokenizer, ids: list[int]) -> str:
 def decoded(tokenizer: Any, ids: list[int]) -> str:
     """What the tokenizer makes of `ids`, without what becomes of a character that is cut at their end."""
     text: str = tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-    return text[:-1] if known(tokenizer).replay(tuple(ids)).data else text
+    cut = known(tokenizer).replay(tuple(ids)).data.decode("utf-8", "replace")
+    return text.removesuffix(cut)
 
 
 TINY = tiny_tokenizer()
 
 
 @given(st.lists(st.integers(0, len(TINY) - 1), max_size=30))
+@example([169, 94])  # half a surrogate, of which Python waits for the rest
 @settings(deadline=None)
 def test_random_bytes_read_as_the_tokenizer_decodes_them(ids: list[int]) -> None:
     assert grown(known(TINY), ids) == decoded(TINY, ids)
