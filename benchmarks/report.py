@@ -31,6 +31,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "prompts/bench.json": RESULTS / "prompts.json",
     "llama/bench.json": RESULTS / "llama.json",
     "start/bench.json": RESULTS / "start.json",
+    "steps/bench.json": RESULTS / "steps.json",
     "domains.json": RESULTS / "domains.json",
     "asked.json": RESULTS / "asked.json",
     "brief.json": RESULTS / "brief.json",

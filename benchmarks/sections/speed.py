@@ -38,7 +38,8 @@ def weights(results: Path) -> str:
 
 def steps(results: Path) -> str:
     """What compiling saves in a step of few rows."""
-    return tables.markdown([row for row in read_result(results, "bench")["figures"] if row["of"] == "steps"])
+    result = read_result(results, "steps")
+    return f"{measured(result)}\n\n{tables.markdown(result['figures'])}"
 
 
 def prompts(results: Path) -> str:

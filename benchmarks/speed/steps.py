@@ -19,7 +19,7 @@ from speed.timing import in_turn, ratios, row, seconds
 PART = "CPU time of a step, compiled / by torch alone"
 ATTENDING = "CPU time of a step, attention compiled / by torch"
 LENGTHS, WIDTHS = (40, 1000), (1, 4, 8, 16)
-BEHIND, BESIDE = (40, 1000, 4000), (1, 8, 32)
+BEHIND = {40: (1, 8, 32), 1000: (1, 8, 32), 4000: (1, 8)}  # widths
 STEPS = 32
 
 Step: TypeAlias = tuple[float, tuple[tuple[int, ...], ...]]  # CPU seconds, and the tokens of all rows
@@ -35,8 +35,8 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
             if {ids for _, ids in took["compiled"]} != {ids for _, ids in took["torch"]}:
                 raise GuardrailError(f"both ways gave other tokens: {of}", where="benchmark")
             rows.append(row(PART, f"compiled-{width}-{length}", of, _beside(took)))
-    for length in BEHIND:
-        for width in BESIDE:
+    for length, widths in BEHIND.items():
+        for width in widths:
             took = _in_both_ways(stage, length, width, pairs, patch.multiple(attention, LONE=0, SEVERAL=0))
             rows.append(row(ATTENDING, f"attending-{width}-{length}", _told(width, length), _beside(took)))
     return rows
