@@ -19,7 +19,7 @@ from speed.timing import in_turn, ratios, row, seconds
 PART = "CPU time of a step, compiled / by torch alone"
 ATTENDING = "CPU time of a step, attention compiled / by torch"
 LENGTHS, WIDTHS = (40, 1000), (1, 4, 8, 16)
-BEHIND = {40: (1, 8, 32), 1000: (1, 8, 32), 4000: (1, 8)}  # widths
+BEHIND = {40: (1, 8, 32), 1000: (1, 8, 32), 4000: (1,)}  # widths
 STEPS = 32
 
 Step: TypeAlias = tuple[float, tuple[tuple[int, ...], ...]]  # CPU seconds, and the tokens of all rows
