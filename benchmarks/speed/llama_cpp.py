@@ -6,10 +6,6 @@ is not installed: `make install-llama`, and PYTHONPATH=.venv/llama.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +21,7 @@ from ig_guardrail.extras import EXTRAS, missing
 from ig_guardrail.types import Draw, Expression
 from speed.plain_llama import PlainLoop, in_bfloat16
 from speed.stage import Stage, timed, unhindered
-from speed.timing import in_turn, ratios, row, seconds
+from speed.timing import in_turn, lasted, ratios, row, seconds
 
 WHOLE = "CPU time of whole answers by llama.cpp"
 LONE = "CPU time of a token of one stream, by torch"
@@ -109,8 +105,9 @@ def beginnings(pairs: int) -> list[tables.Row]:
     Modules are compiled before, as they are where the package was installed, and so is the trial made that a file gets
     once.
     """
-    _run(OURS, 0)
-    took = in_turn({name: partial(_run, code) for name, code in (("ours", OURS), ("theirs", THEIRS))}, pairs, OPENING)
+    runs = {name: partial(lasted, code, str(packed_file())) for name, code in (("ours", OURS), ("theirs", THEIRS))}
+    runs["ours"](0)
+    took = in_turn(runs, pairs, OPENING)
     beside = ratios(took["ours"], took["theirs"])
     return [
         row(OPENING, "start", "to a first token, guarded by `default` / llama-cpp-python", beside, at_most=3.0),
@@ -134,10 +131,3 @@ def _drawn(stage: Stage, engine: TransformersEngine, length: int, _: int) -> flo
 def _read(plain: PlainLoop, stage: Stage, length: int, _: int) -> float:
     asked = stage.asked(length, STEPS)
     return plain.drawn(stage.engine.encode(asked.turns).ids, [token for token, _ in asked.sampling.logit_bias], STEPS)
-
-
-def _run(code: str, _: int) -> float:
-    began = time.perf_counter()
-    told = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    subprocess.run([sys.executable, "-c", code, str(packed_file())], check=True, capture_output=True, env=told)
-    return time.perf_counter() - began

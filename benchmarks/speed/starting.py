@@ -17,12 +17,11 @@ from ig_guardrail.engine.loading.embedded import embedded_model, packed_file
 from ig_guardrail.engine.loading.unpacked import size_of
 from ig_guardrail.evaluate import tables
 from speed.stage import Stage
-from speed.timing import in_turn, ratios, row
+from speed.timing import NEW, in_turn, lasted, ratios, row
 
 STARTING = "a new process"
 UNPACKING = "a GGUF file, when it is first used"
 _PIECE = 1 << 24  # bytes
-BYTECODE = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # modules are compiled once, as they are for users
 LIBRARIES = """
 import sys, time
 import torch, transformers
@@ -71,8 +70,8 @@ def openings(pairs: int) -> list[tables.Row]:
     runs = {
         "bf16": partial(_told, OPENED, "bf16"),
         "int4": partial(_told, OPENED, "int4"),
-        "ours": partial(_lasted, OURS, ""),
-        "theirs": partial(_lasted, THEIRS, str(folder)),
+        "ours": partial(lasted, OURS, ""),
+        "theirs": partial(lasted, THEIRS, str(folder)),
     }
     for run in runs.values():  # the first time of each is another matter
         run(0)
@@ -127,13 +126,6 @@ def _told(code: str, argument: str, _: int, **settings: str) -> float:
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**BYTECODE, **settings},
+        env={**NEW, **settings},
     )
     return float(told.stdout)
-
-
-def _lasted(code: str, argument: str, _: int) -> float:
-    """How long a new process lasts, in seconds."""
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code, argument], check=True, capture_output=True, env=BYTECODE)
-    return time.perf_counter() - began

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any, TypeAlias
 from unittest.mock import patch
@@ -22,6 +22,7 @@ LENGTHS, WIDTHS = (40, 1000), (1, 4, 8, 16)
 BEHIND = {40: (1, 8, 32), 1000: (1, 8, 32), 4000: (1,)}  # widths
 STEPS = 32
 
+Context: TypeAlias = Callable[[], AbstractContextManager[Any]]
 Step: TypeAlias = tuple[float, tuple[tuple[int, ...], ...]]  # CPU seconds, and the tokens of all rows
 
 
@@ -31,20 +32,20 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
     for length in LENGTHS:
         for width in WIDTHS:
             of = _told(width, length)
-            took = _in_both_ways(stage, length, width, pairs, ByTorchAlone(stage))
+            took = _in_both_ways(stage, length, width, pairs, partial(by_torch_alone, stage))
             if {ids for _, ids in took["compiled"]} != {ids for _, ids in took["torch"]}:
                 raise GuardrailError(f"both ways gave other tokens: {of}", where="benchmark")
             rows.append(row(PART, f"compiled-{width}-{length}", of, _beside(took)))
     for length, widths in BEHIND.items():
         for width in widths:
-            took = _in_both_ways(stage, length, width, pairs, patch.multiple(attention, LONE=0, SEVERAL=0))
+            took = _in_both_ways(stage, length, width, pairs, partial(patch.multiple, attention, LONE=0, SEVERAL=0))
             rows.append(row(ATTENDING, f"attending-{width}-{length}", _told(width, length), _beside(took)))
     return rows
 
 
-def _in_both_ways(stage: Stage, length: int, width: int, pairs: int, torch: Any) -> Mapping[str, Sequence[Step]]:
-    """torch: a context, which can be entered again, in which torch does what is compared"""
-    ways = {"compiled": ExitStack(), "torch": torch}
+def _in_both_ways(stage: Stage, length: int, width: int, pairs: int, torch: Context) -> Mapping[str, Sequence[Step]]:
+    """torch: in what torch does what is compared"""
+    ways: dict[str, Context] = {"compiled": ExitStack, "torch": torch}
     runs = {way: partial(_taken, stage, length, width, inside) for way, inside in ways.items()}
     return in_turn(runs, pairs, _told(width, length))
 
@@ -57,30 +58,24 @@ def _told(width: int, length: int) -> str:
     return f"{width} {'row' if width == 1 else 'rows'}, prompt of {length} tokens"
 
 
-def _taken(stage: Stage, length: int, width: int, inside: Any, _: int) -> Step:
+def _taken(stage: Stage, length: int, width: int, inside: Context, _: int) -> Step:
     """CPU seconds of some steps after a prompt that was read, and the tokens of all rows."""
     asked = stage.asked(length, STEPS)
     root = stage.engine.open(stage.engine.encode(asked.turns), asked.sampling).result()
     nodes = []
-    with inside:
+    with inside():
         taken = seconds(lambda: nodes.extend(stage.engine.extend([Draw(root, width)], STEPS).result()))
     ids = tuple(tuple(node.ids) for node in nodes)
     stage.engine.close(root)
     return taken, ids
 
 
-class ByTorchAlone(AbstractContextManager[None]):
+@contextmanager
+def by_torch_alone(stage: Stage) -> Iterator[None]:
     """Nothing that is compiled to torch's bits is used meanwhile."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def __enter__(self) -> None:
-        self._stack = ExitStack()
-        self._stack.enter_context(patch.object(short_layers, "MOST", 0))
-        for layer in self._stage.packed.model.modules():
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(short_layers, "MOST", 0))
+        for layer in stage.packed.model.modules():
             if isinstance(layer, PackedLinear):
-                self._stack.enter_context(patch.object(layer, "few", 0))
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+                stack.enter_context(patch.object(layer, "few", 0))
+        yield

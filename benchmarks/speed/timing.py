@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
@@ -14,6 +17,7 @@ from rich.progress import track
 from ig_guardrail.evaluate import tables
 
 T = TypeVar("T")
+NEW = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}  # of new processes: modules are compiled once, as for users
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -21,6 +25,13 @@ def seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began
+
+
+def lasted(code: str, argument: str, _: int = 0) -> float:
+    """Wall seconds of a new process that runs some code with an argument; the round's number changes nothing."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code, argument], check=True, capture_output=True, env=NEW)
+    return time.perf_counter() - began
 
 
 def in_turn(runs: Mapping[str, Callable[[int], T]], rounds: int, what: str) -> dict[str, list[T]]:
