@@ -9,8 +9,6 @@ until the machine is started anew: what runs then may be another processor.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,13 +17,12 @@ import numpy as np
 from ig_guardrail.engine.decoding.by_numpy import Floats
 from ig_guardrail.engine.llama_cpp.cells import NARROW, Pool
 from ig_guardrail.engine.llama_cpp.reader import CachedSequence, Reader
-from ig_guardrail.engine.loading.store import is_own, put_in_place, store_folder
+from ig_guardrail.engine.loading.trials import Trials, trials_under
 from ig_guardrail.engine.tree import RequestUsage
 
 STEPS = 6  # tokens that are read one by one, and then at once
 TRIAL = 1  # what came of trials by an earlier version of `try_out` is not believed
 _START = Path("/proc/sys/kernel/random/boot_id")  # names the machine, and when it was started
-_SAID = {"steady": True, "token by token": False}
 
 
 def is_steady(pool: Pool, ids: Sequence[int], about: Sequence[object]) -> bool:
@@ -34,13 +31,10 @@ def is_steady(pool: Pool, ids: Sequence[int], about: Sequence[object]) -> bool:
     ids    some tokens, which are read
     about  what else it depends on: the file, the library, and the numbers of keys and values
     """
-    note = _note_of(about)
-    known = None if note is None else _noted(note)
-    if known is None:
-        known = try_out(pool, ids)
-        if note is not None:
-            _keep(note, known)
-    return known
+    trials = _trials(about)
+    found = trials.find("steady", lambda: try_out(pool, ids))
+    trials.keep()
+    return found is True
 
 
 def try_out(pool: Pool, ids: Sequence[int]) -> bool:
@@ -64,29 +58,13 @@ def try_out(pool: Pool, ids: Sequence[int]) -> bool:
     return True
 
 
-def _note_of(about: Sequence[object]) -> Path | None:
-    """Where the outcome is kept; None on a machine that does not say when it was started."""
+def _trials(about: Sequence[object]) -> Trials:
+    """Nothing is kept on a machine that does not say when it was started."""
     try:
         start = _START.read_text()
     except OSError:
-        return None
-    key = repr((TRIAL, STEPS, NARROW, start, *about))
-    return store_folder() / "trials" / hashlib.sha256(key.encode()).hexdigest()
-
-
-def _noted(note: Path) -> bool | None:
-    """What a note says, if it is ours."""
-    try:
-        return _SAID.get(note.read_text()) if is_own(note.parent) and is_own(note) else None
-    except (OSError, ValueError):
-        return None
-
-
-def _keep(note: Path, known: bool) -> None:
-    with contextlib.suppress(OSError):  # a store that cannot be written to remembers nothing
-        note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with put_in_place(note) as beside:
-            beside.write_text(next(said for said, steady in _SAID.items() if steady is known))
+        return Trials()
+    return trials_under((TRIAL, STEPS, NARROW, start, *about))
 
 
 def _forked(reader: Reader) -> CachedSequence:

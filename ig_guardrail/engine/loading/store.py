@@ -36,6 +36,7 @@ MANIFEST = "manifest.json"
 MARK = "ig-guardrail-unfinished"  # a file in each folder that may be deleted
 _UNFINISHED, _MARKED = ".ig-guardrail-", "made by ig-guardrail, which deletes this folder when it is old\n"
 _ABANDONED_S = 3600.0  # an unfinished folder this old was left by a process that was killed
+_LONGEST_NOTE = 1 << 20  # bytes
 _SETTLED_S = 2.0  # a file that was changed within this time may be changed again without its times telling
 
 
@@ -135,30 +136,35 @@ def remembered_sha256(file: Path) -> str:
         return file_sha256(file)
     key = (file.resolve(), facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
     note = store_folder() / "digests" / hashlib.sha256("\0".join(map(str, key)).encode()).hexdigest()
-    known = _noted(note)
-    if known is not None:
+    known = noted(note)
+    if re.fullmatch("[0-9a-f]{64}", known):
         return known
     digest = file_sha256(file)
-    with contextlib.suppress(OSError):  # a store that cannot be written to remembers nothing
+    note_down(note, digest)
+    return digest
+
+
+def noted(note: Path) -> str:
+    """What a small file of the store says, "" if there is none, or others could have written it."""
+    try:
+        believed = is_own(note.parent) and is_own(note) and note.stat().st_size <= _LONGEST_NOTE
+        return note.read_text() if believed else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def note_down(note: Path, text: str) -> None:
+    """Have a small file of the store say this from now on. A store that cannot be written to keeps nothing."""
+    with contextlib.suppress(OSError):
         note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with put_in_place(note) as beside:
-            beside.write_text(digest)
-    return digest
+            beside.write_text(text)
 
 
 def file_sha256(file: Path) -> str:
     """SHA-256 (hex) of a file's contents."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _noted(note: Path) -> str | None:
-    """The digest in a note, if it is ours and has one."""
-    try:
-        known = note.read_text() if is_own(note.parent) and is_own(note) else ""
-    except (OSError, ValueError):
-        return None
-    return known if re.fullmatch("[0-9a-f]{64}", known) else None
 
 
 def _unfinished(store: Path) -> Path:

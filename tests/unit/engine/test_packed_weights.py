@@ -18,9 +18,11 @@ from transformers.modeling_gguf_pytorch_utils import (
     load_gguf_checkpoint,
 )
 
+from ig_guardrail.engine.loading.gguf import unpacked
 from ig_guardrail.engine.loading.unpacking.header import read_once
 from ig_guardrail.engine.loading.unpacking.weights import PackedWeights
 from tests.conformance.engine.tiny import tiny_weights
+from tests.conformance.engine.tiny_gguf import write_tiny
 
 NAMES = {"gemma3_text": "gemma3"}
 KINDS = (Kind.F32, Kind.F16, Kind.BF16, Kind.Q8_0, Kind.Q4_1, Kind.Q5_0)
@@ -84,6 +86,24 @@ def test_what_is_put_together_of_several_tensors_is_left_to_transformers() -> No
     from ig_guardrail.engine.loading.unpacking import weights as gguf_weights
 
     assert not kinds & set(gguf_weights._ONE_TO_ONE)
+
+
+def test_a_file_that_transformers_puts_together_becomes_the_same_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, made = write_tiny(tmp_path / "model.gguf", packed=True), []
+    for written in (True, False):
+        monkeypatch.setattr(PackedWeights, "can_be_written", lambda _, written=written: written)
+        monkeypatch.setenv("IG_GUARDRAIL_CACHE", str(tmp_path / str(written)))
+        made.append(unpacked(file, "bfloat16")[0])
+    one, other = ({place.name: place for place in folder.iterdir()} for folder in made)
+    ours, theirs = (load_file(names.pop("model.safetensors")) for names in (one, other))
+    assert ours.keys() == theirs.keys()
+    assert all(ours[name].dtype == theirs[name].dtype and torch.equal(ours[name], theirs[name]) for name in ours)
+    del one["manifest.json"], other["manifest.json"]
+    assert {name: place.read_bytes() for name, place in one.items()} == {
+        name: place.read_bytes() for name, place in other.items()
+    }
 
 
 def test_a_tensor_of_another_shape_is_refused(tmp_path: Path) -> None:
