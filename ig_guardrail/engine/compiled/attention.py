@@ -19,13 +19,11 @@ from llvmlite import ir
 from torch import Tensor
 
 from ig_guardrail.engine.compiled.code import (
-    BYTE,
     FLOAT,
     FLOATS,
     HALF,
     LANES,
     LONG,
-    NOTHING,
     POINTER,
     WORD,
     WORDS,
@@ -91,16 +89,11 @@ def _run(
 
 
 def fits(query: Tensor, prefix: KeysValues, own: KeysValues | None) -> bool:
-    """Whether they are what `attend` takes, and it gives what softmax gives."""
+    """Whether they lie in memory as `attend` takes them, in bfloat16 on a CPU, and it gives what softmax gives."""
     size = query.shape[-1]
-    return (
-        query.dtype is torch.bfloat16
-        and query.device.type == "cpu"
-        and all(
-            one.stride() == other.stride() and one.stride()[-2:] == (size, 1) for one, other in (prefix, own or prefix)
-        )
-        and _is_sound(query.shape[1] // prefix[0].shape[0], size)
-    )
+    pairs = (prefix, own or prefix)
+    lie_so = (one.stride() == other.stride() and one.stride()[-2:] == (size, 1) for one, other in pairs)
+    return all(lie_so) and _is_sound(query.shape[1] // prefix[0].shape[0], size)
 
 
 @cache
@@ -144,7 +137,6 @@ class _Attention(Code):
         self._greater = self.declared("llvm.maxnum.v16f32", FLOATS, [FLOATS] * 2)
         self._nearest = self.declared("llvm.rint.v16f32", FLOATS, [FLOATS])
         self._whole = self.declared("llvm.fptosi.sat.v16i32.v16f32", WORDS, [FLOATS])
-        self._fetch = self.declared("llvm.prefetch.p0", NOTHING, [POINTER, WORD, WORD, WORD])
         self._size, self._vectors = size, size // LANES
         abreast = min(max(1, _SUMS // self._vectors), group)  # query heads whose sums stay in registers
         (queries, far_keys, far_values, near_keys, near_values, self._scores, out) = self.arguments[:7]
@@ -223,7 +215,7 @@ class _Attention(Code):
         """A token's row, with what lies further on fetched meanwhile."""
         row = self.moved(rows, self.times(token, self._size), HALF)
         for start in range(0, 2 * self._size, _LINE):
-            self.at.call(self._fetch, [self.moved(row, _AHEAD + start, BYTE), WORD(0), WORD(3), WORD(1)])
+            self.fetch(row, _AHEAD + start)
         return self._row(row, LONG(0))
 
     def _row(self, rows: Any, number: Any) -> list[Any]:

@@ -13,6 +13,7 @@ LANES = 16  # numbers in a vector
 BYTE, HALF, WORD, LONG = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, POINTER, NOTHING = ir.FloatType(), ir.PointerType(), ir.VoidType()
 FLOATS, WORDS, HALVES = (ir.VectorType(kind, LANES) for kind in (FLOAT, WORD, HALF))
+_FETCH = "llvm.prefetch.p0"
 _WHOLE_VECTORS = 'nounwind "min-legal-vector-width"="512" "prefer-vector-width"="512"'
 _C_TYPES = {POINTER: ctypes.c_void_p, LONG: ctypes.c_int64, FLOAT: ctypes.c_float}
 
@@ -66,6 +67,11 @@ class Code:
 
     def value(self, place: Any, kind: Any = FLOATS) -> Any:
         return self.at.load(place, typ=kind, align=2)
+
+    def fetch(self, place: Any, ahead: int) -> None:
+        """Have what lies so many bytes behind a place brought near, while other things are computed."""
+        fetch = self._module.globals.get(_FETCH) or self.declared(_FETCH, NOTHING, [POINTER, WORD, WORD, WORD])
+        self.at.call(fetch, [self.moved(place, ahead, BYTE), WORD(0), WORD(3), WORD(1)])
 
     def moved(self, place: Any, count: Any, kind: Any) -> Any:
         """A place `count` numbers of a kind further on."""

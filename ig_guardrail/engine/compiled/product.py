@@ -17,13 +17,11 @@ import torch
 from torch import Tensor
 
 from ig_guardrail.engine.compiled.code import (
-    BYTE,
     FLOAT,
     FLOATS,
     HALF,
     LANES,
     LONG,
-    NOTHING,
     POINTER,
     WORD,
     WORDS,
@@ -76,7 +74,6 @@ class _Product(Code):
     def __init__(self, rows: int, biased: bool) -> None:
         super().__init__([POINTER] * 4 + [LONG] * 2)
         self._multiply_add = self.declared("llvm.fma.v16f32", FLOATS, [FLOATS] * 3)
-        self._fetch = self.declared("llvm.prefetch.p0", NOTHING, [POINTER, WORD, WORD, WORD])
         self._abreast = next(count for count in (4, 2, 1) if 2 * rows * count <= _SUMS)  # vectors read at a time
         inputs, weights, bias, out, blocks, tiles = self.arguments
         totals = [[self.variable() for _ in range(_VECTORS)] for _ in range(rows)]
@@ -117,7 +114,7 @@ class _Product(Code):
 
     def _both(self, place: Any) -> tuple[Any, Any]:
         """A vector of pairs of bfloat16 as floats: the first ones, the second ones."""
-        self.at.call(self._fetch, [self.moved(place, _AHEAD, BYTE), WORD(0), WORD(3), WORD(1)])
+        self.fetch(place, _AHEAD)
         pairs = self.value(place, WORDS)
         first, second = self.at.shl(pairs, all_of(16)), self.at.and_(pairs, all_of(-0x10000))
         return self.at.bitcast(first, FLOATS), self.at.bitcast(second, FLOATS)

@@ -1,5 +1,8 @@
 """Attention of many continuations to the one prefix they share, and to what each has of its own.
 
+On a CPU in bfloat16 a compiled function takes token by token, prefix and own one after the other. Elsewhere torch takes
+both parts, and they are merged:
+
     softmax over (prefix, own) = w * attention(prefix) + (1 - w) * attention(own),    w = sigmoid(lse_prefix - lse_own)
 
 with lse the log of each part's normaliser. The prefix is read once for all continuations, which is what makes a wide
@@ -11,7 +14,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as functional
@@ -28,10 +31,9 @@ def attend(query: Tensor, prefix: KeysValues, own: KeysValues | None, scale: flo
     query (n, heads, 1, size); prefix keys and values (key heads, tokens, size); own keys and values
     (n, key heads, tokens, size). Gives (n, 1, heads, size).
     """
-    if may_compile(query, prefix, own, alone=query.shape[0] == 1):
-        from ig_guardrail.engine.compiled import attention
-
-        return attention.attend(query, prefix, own, scale)
+    by_token = _compiled(query, prefix, own, LONE if query.shape[0] == 1 else SEVERAL)
+    if by_token is not None:
+        return by_token.attend(query, prefix, own, scale)  # type: ignore[no-any-return]
     return attend_one(query, *prefix, scale) if own is None else attend_shared(query, prefix, own, scale)
 
 
@@ -41,27 +43,29 @@ def attend_piece(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> T
     query (1, heads, new, size); keys and values (key heads, tokens, size), of which the last `new` tokens are the new
     ones. Gives (1, new, heads, size).
     """
-    if reads_by_token(query, (keys, values)):
-        from ig_guardrail.engine.compiled import attention
-
-        return attention.attend_each(query, keys, values, scale)
+    by_token = _for_pieces(query, (keys, values))
+    if by_token is not None:
+        return by_token.attend_each(query, keys, values, scale)  # type: ignore[no-any-return]
     return attend_tiles(query, keys, values, scale)
 
 
 def reads_by_token(query: Tensor, prefix: KeysValues) -> bool:
-    """Whether each token of a piece attends by itself. Not with AMX, by which torch multiplies tiles of them."""
-    return not torch.cpu._is_amx_tile_supported() and may_compile(query, prefix)
+    """Whether each token of a piece attends by itself."""
+    return _for_pieces(query, prefix) is not None
 
 
-def may_compile(query: Tensor, prefix: KeysValues, own: KeysValues | None = None, alone: bool = False) -> bool:
-    """Whether a compiled function attends, token by token. alone: whether to one token only"""
-    if query.device.type != "cpu" or query.dtype is not torch.bfloat16:
-        return False
-    if torch.get_num_threads() > (LONE if alone else SEVERAL):
-        return False
+def _for_pieces(query: Tensor, prefix: KeysValues) -> Any:
+    """As `_compiled`; None with AMX, by which torch multiplies tiles of tokens."""
+    return None if torch.cpu._is_amx_tile_supported() else _compiled(query, prefix, None, SEVERAL)
+
+
+def _compiled(query: Tensor, prefix: KeysValues, own: KeysValues | None, threads: int) -> Any:
+    """What attends token by token with these, on up to so many threads; None where torch attends."""
+    if query.device.type != "cpu" or query.dtype is not torch.bfloat16 or torch.get_num_threads() > threads:
+        return None
     from ig_guardrail.engine.compiled import attention  # with llvmlite, in whose presence vLLM does not start
 
-    return attention.fits(query, prefix, own)
+    return attention if attention.fits(query, prefix, own) else None
 
 
 def attend_one(query: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
