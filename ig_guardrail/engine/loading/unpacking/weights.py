@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _ONE_TO_ONE = ("TensorProcessor", "LlamaTensorProcessor", "Gemma2TensorProcessor", "NemotronTensorProcessor")
 _CODES = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
-_PIECE = 1 << 20  # bytes that are unpacked at once: what is made of them on the way stays in the processor's cache
+_PIECE = 1 << 17  # bytes that are unpacked at once: what is made of them on the way stays in the processor's cache
 
 
 class PackedWeights:
@@ -83,12 +83,16 @@ class PackedWeights:
 
 
 def _dequantized(tensor: ReaderTensor, scratch: Numbers) -> Numbers:
-    """A tensor's values, in `scratch`: memory that is new for each would take as long as the arithmetic."""
+    """A tensor's values, in `scratch`: memory that is new for each would take as long as the arithmetic.
+
+    Of many rows the package computes sixteen at a time, which for short ones are too few to be worth a call.
+    """
     data, kind = tensor.data, tensor.tensor_type
     rows = max(1, _PIECE // max(1, data[:1].nbytes))
     values = scratch[: int(tensor.n_elements)].reshape(tuple(reversed([int(size) for size in tensor.shape])))
     for start in range(0, len(data), rows):
-        values[start : start + rows] = dequantize(data[start : start + rows], kind)
+        part = values[start : start + rows]
+        part[...] = dequantize(data[start : start + rows].reshape(1, -1), kind).reshape(part.shape)
     return values
 
 
