@@ -14,7 +14,7 @@ from ig_guardrail.drive.request import GenerationRequest
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.evaluate import tables
 from ig_guardrail.guardrail import Guardrail
-from ig_guardrail.types import Draw, Message, Sampling
+from ig_guardrail.types import Draw, Message, Node, Sampling
 from speed.stage import BLOCK, Stage, unhindered
 from speed.timing import in_turn, ratios, row, seconds
 from speed.together import LENGTHS, waits
@@ -23,6 +23,8 @@ PART = "prompts that begin alike"
 WAITING = "streams beside a long prompt"
 SHARED = 2000  # tokens
 TURNS, WORDS = 10, 30  # of a conversation; each message has about three times as many tokens
+ANSWER = 96  # tokens
+SAID = Sampling(temperature=0.7, seed=1, max_tokens=ANSWER)
 LONG = 4000  # tokens
 TOKENS = 16
 STREAMED = 32  # tokens of each stream that waits
@@ -43,6 +45,7 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
         "anew": lambda _: seconds(lambda: conversation(stage, TURNS, None)),
     }
     talks = in_turn(ways, min(pairs, 3), "a conversation of ten turns")
+    drawn = in_turn({"both": lambda _: talk(stage, f"talk {next(fresh)}")}, min(pairs, 3), "answers drawn")["both"]
     few = [stage.asked(length, STREAMED) for length in LENGTHS[:-1]]
     long = stage.asked(LONG, TOKENS)
     beside = in_turn(
@@ -65,6 +68,13 @@ def measure(stage: Stage, pairs: int) -> list[tables.Row]:
             "turns",
             f"CPU time of all {TURNS} prompts of a conversation / of the last one read once",
             ratios(talks["turns"], talks["once"]),
+            at_most=1.1,
+        ),
+        row(
+            PART,
+            "drawn",
+            f"the same where the answers, {ANSWER} tokens each, were drawn here",
+            [turns / once for turns, once in drawn],
             at_most=1.1,
         ),
         row(PART, "anew", "the same without the prompt cache", ratios(talks["anew"], talks["once"])),
@@ -107,6 +117,24 @@ def conversation(stage: Stage, turns: int, salt: str | None) -> None:
     """Read the prompts of a conversation of so many turns, each the beginning of the next."""
     for turn in range(turns):
         read(stage, turn, salt)
+
+
+def talk(stage: Stage, salt: str) -> tuple[float, float]:
+    """CPU seconds of all prompts of a conversation whose answers the model gives, and of its last prompt read once."""
+    said: list[Message] = []
+    spent = 0.0
+    for turn in range(TURNS):
+        said.append(Message("user", f"{turn}." + " and the wind" * WORDS))
+        prompt = replace(stage.engine.encode(said), cache_salt=salt)
+        opened: list[Node] = []
+        spent += seconds(lambda: opened.append(stage.engine.open(prompt, SAID).result()))  # noqa: B023  # called here
+        node = opened[0]
+        while node.finish is None:
+            (node,) = stage.engine.extend([Draw(node)], BLOCK).result()
+        stage.engine.close(opened[0])
+        said.append(Message("assistant", node.text))
+    alone = replace(prompt, cache_salt=None)
+    return spent, seconds(lambda: stage.engine.close(stage.engine.open(alone, SAID).result()))
 
 
 def read(stage: Stage, turn: int, salt: str | None) -> None:

@@ -19,6 +19,7 @@ from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
 from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
+from ig_guardrail.engine.base import AnswerKeeper
 from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
@@ -71,6 +72,8 @@ def decode(server: SearchServer) -> Waiting[Chunk]:
     except EngineError as error:
         raise generation_failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
+    if ending.outcome == "completed" and isinstance(run.engine, AnswerKeeper):
+        run.engine.keep(gate.tip)
     stop = gate.tip.text[gate.tip.visible :] if ending.outcome == "completed" else ""
     return Chunk(said, record, logprobs, cut, stop=stop)
 

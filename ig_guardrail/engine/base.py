@@ -191,6 +191,19 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class AnswerKeeper(Protocol):
+    """An engine whose prompt cache takes answers, too: the next prompt of a conversation then reads what is new alone."""
+
+    def keep(self, node: Node) -> None:
+        """Have prompts of the same salt begin with the answer up to `node`, which was delivered.
+
+        Returns at once; the request may be closed meanwhile. Nothing of it is kept, or a part, where that would change
+        a bit of what comes of such a prompt.
+        """
+        ...
+
+
+@runtime_checkable
 class TextSpeller(Protocol):
     """An engine that can cut a text into an answer's tokens without reading it, which spares what a reading costs."""
 

@@ -65,7 +65,7 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry(Generic[S]):
-    """A node that was not closed. `state` is None for a finished one, which nothing can follow."""
+    """A node that was not closed. `state` may be None for a finished one, which nothing can follow."""
 
     node: Node
     context: Context
@@ -158,7 +158,7 @@ class NodeTree(Generic[S]):
             entry = self._entries.get(node.id)
         if entry is None or entry.node is not node:
             raise closed_error(f"node {node.id} was closed")
-        if entry.state is None:
+        if entry.state is None or node.finish is not None:
             raise EngineError(
                 f"node {node.id} cannot be continued: its answer ended with '{node.finish}'",
                 where="engine",
@@ -166,6 +166,12 @@ class NodeTree(Generic[S]):
                 fix="extend only nodes whose `finish` is None",
             )
         return entry, entry.state
+
+    def known(self, node: Node) -> TreeEntry[S] | None:
+        """The entry of a node; None once it was closed."""
+        with self._lock:
+            entry = self._entries.get(node.id)
+        return entry if entry is not None and entry.node is node else None
 
     def holds(self, node: Node) -> bool:
         """Whether a node was not closed, nor its request."""
@@ -197,7 +203,7 @@ class NodeTree(Generic[S]):
     def live_nodes(self) -> int:
         """Nodes that can be continued."""
         with self._lock:
-            return sum(entry.state is not None for entry in self._entries.values())
+            return sum(entry.state is not None and entry.node.finish is None for entry in self._entries.values())
 
     def _close_account(self, account: RequestUsage) -> None:
         account.closed = True

@@ -110,6 +110,11 @@ class TreeEngine(TreeCounts):
     def spelled(self, prompt: Prompt, text: str, tokens: int) -> Future[Node]:
         return self._scheduler.submit(self._operations.spelled(prompt, text, tokens))
 
+    def keep(self, node: Node) -> None:
+        entry = self._tree.known(node)
+        if entry is not None and self._operations.caching.keeps_answers:
+            self._scheduler.submit(self._operations.keep(entry))
+
     def close(self, node: Node) -> None:
         self._tree.close(node)
         self._interrupt()

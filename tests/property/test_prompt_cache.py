@@ -37,6 +37,16 @@ def engines(request: pytest.FixtureRequest) -> Iterator[tuple[TransformersEngine
     plain.shutdown()
 
 
+def set_pace(engine: TransformersEngine, tiles: int) -> None:
+    """Pieces of so many tiles, where their length changes no bit: with several threads float32 needs whole ones."""
+    engine._operations.pace.usual = tiles * TILE if engine._operations.caching.tile <= TILE else CHUNK
+
+
+def draws_alike(engine: TransformersEngine) -> bool:
+    """Whether drawn tokens have the bits of a prompt's."""
+    return bool(engine._operations.caching._inner.keeps_answers)  # type: ignore[attr-defined]
+
+
 def answered(engine: TransformersEngine, ids: list[int], salt: str | None, again: bool) -> tuple[Node, int]:
     prompt = Prompt((), tuple(ids), cache_salt=salt)
     root = engine.open(prompt, Sampling(seed=3, max_tokens=12), (1, 2)).result()
@@ -60,7 +70,7 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
     pieces: tuple[int, int],
 ) -> None:
     for engine, tiles in zip(engines, pieces, strict=True):
-        engine._operations.pace.usual = tiles * TILE
+        set_pace(engine, tiles)
     for number, shared, own, salt, again in asked:
         ids = [3 + (i * (number + 1)) % 20 for i in range(shared)] + [5 + (i * 7) % 11 for i in range(own)]
         (ours, cached), (theirs, none) = (answered(engine, ids, salt, again) for engine in engines)
@@ -74,6 +84,40 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
 
 
 @given(
+    asked=st.integers(1, 4 * TILE),
+    turns=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 4), st.integers(0, 9)), min_size=1, max_size=4),
+)
+@settings(deadline=None, max_examples=examples(40))
+def test_answers_of_a_conversation_are_not_read_again_where_that_changes_no_bit(
+    engines: tuple[TransformersEngine, TransformersEngine], asked: int, turns: list[tuple[int, int, int]]
+) -> None:
+    """Of each turn: tokens drawn, candidates of its last block, and tokens forced before it."""
+    ids = tuple(3 + (i * 7) % 20 for i in range(asked))
+    salt, before = f"{asked} {turns}", 0
+    for tokens, candidates, forced in turns:
+        prompt, sampling = Prompt((), ids, cache_salt=salt), Sampling(seed=5, max_tokens=tokens + forced)
+        made: list[tuple[Node, Node, int]] = []
+        for engine in engines:
+            root = engine.open(prompt, sampling, (1, 2)).result()
+            (said,) = engine.append([(root, tuple(range(4, 4 + forced)))]).result()
+            (half,) = engine.extend([Draw(said)], tokens // 2).result() if tokens > 1 else (said,)
+            *_, last = engine.extend([Draw(half, candidates)], tokens).result() if half.finish is None else (half,)
+            made.append((half, last, engine.tokens_cached(root)))
+            engine.keep(last)
+            engine.close(root)
+        (*ours, cached), (*theirs, none) = made
+        for one, other in zip(ours, theirs, strict=True):
+            assert (one.ids, one.logprobs, one.finish) == (other.ids, other.logprobs, other.finish)
+            assert all(bool((states == other.hidden[layer]).all()) for layer, states in one.hidden.items())
+        known = max(0, min(before, len(ids) - SHORTEST)) // FINE * FINE
+        assert none == 0
+        assert cached == known or not draws_alike(engines[0])
+        said = ours[1].answer_ids()
+        before = len(ids) + len(said)
+        ids = (*ids, *said, 2, 5, 6)
+
+
+@given(
     asked=st.integers(1, 70),
     said=st.integers(1, CHUNK + 5 * TILE),
     pieces=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -84,7 +128,7 @@ def test_forced_texts_are_the_same_in_whatever_pieces(
 ) -> None:
     made = []
     for engine, tiles in zip(engines, pieces, strict=True):
-        engine._operations.pace.usual = tiles * TILE
+        set_pace(engine, tiles)
         prompt = Prompt((), tuple(3 + i % 20 for i in range(asked)))
         root = engine.open(prompt, Sampling(seed=3, max_tokens=1000), (1, 2)).result()
         (node,) = engine.append([(root, tuple(5 + (i * 7) % 11 for i in range(said)))]).result()

@@ -28,7 +28,10 @@ RANKED_AT_ONCE = 64  # tokens; their logits are held together
 
 @dataclass(slots=True)
 class DecodingRow:
-    """One continuation: where it starts, its lane, and what it has become. `end` stays None if the answer ended."""
+    """One continuation: where it starts, its lane, and what it has become.
+
+    end  what was read of it; None of an answer that ended and is not kept
+    """
 
     context: Context
     start: Any
@@ -72,6 +75,7 @@ class Decoder:
         for _ in range(tokens):
             last = draw_tokens(self.arithmetic, active, logits, how, said)
             reading = [i for i, row in enumerate(active) if i in last and (layers or row.draft.finish is None)]
+            self._set_aside(cached, active, reading, logits)
             if not reading:
                 return
             active = _select(cached, said, active, reading)
@@ -79,12 +83,21 @@ class Decoder:
             read = yield from self._read(cached, active, [[last[i]] for i in reading], ahead)
             logits = read[:, -1]
             going = [i for i, row in enumerate(active) if row.draft.finish is None]
+            self._set_aside(cached, active, going, logits)
             if not going:
                 return
             logits = logits if len(going) == len(active) else logits[going]
             active = _select(cached, said, active, going)
         for i, row in enumerate(active):
             row.end = cached.freeze(i, self.arithmetic.kept(logits[i]))
+
+    def _set_aside(self, cached: Any, rows: list[DecodingRow], going: Sequence[int], logits: Array) -> None:
+        """What was read of the answers that end here, if the next prompt may begin with one of them."""
+        context = self.context
+        if self.caching.keeps_answers and context.prompt.cache_salt is not None and context.edit is None:
+            for i, row in enumerate(rows):
+                if i not in going:
+                    row.end = cached.freeze(i, self.arithmetic.kept(logits[i, :0]))
 
     def force(self, rows: list[DecodingRow], pace: Pace) -> Strand[None]:
         """Read the tokens that the rows' drafts hold already: equally many in each, all or none ended.

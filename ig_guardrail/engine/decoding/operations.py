@@ -23,7 +23,7 @@ from ig_guardrail.engine.decoding.prefill import Pace, read_prompt
 from ig_guardrail.engine.grammar.grammar import Grammars
 from ig_guardrail.engine.text.chat import Chat
 from ig_guardrail.engine.text.vocabulary import TokenVocabulary
-from ig_guardrail.engine.tree import Context, NodeTree
+from ig_guardrail.engine.tree import Context, NodeTree, TreeEntry
 from ig_guardrail.errors import RequestError
 from ig_guardrail.types import Draw, Node, Prompt, Sampling, TokenLogprob
 
@@ -112,6 +112,14 @@ class TreeOperations:
         asked = ContextRequest(prompt, Sampling(max_tokens=tokens), (), None)
         yield from ()
         return spell(self.tree, asked, text, self.chat.text_ids, self.language, self.grammars, self.info)
+
+    def keep(self, entry: TreeEntry[Any]) -> EngineWork[None]:
+        """Have the next prompt begin with an answer; see `AnswerKeeper.keep`."""
+        prompt, node = entry.context.prompt, entry.node
+        yield from ()
+        if entry.state is not None and prompt.cache_salt is not None and entry.context.edit is None:
+            pages = self.caching.pages((*prompt.ids, *node.answer_ids()), prompt.cache_salt)
+            self.caching.keep(entry.state, pages)
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""

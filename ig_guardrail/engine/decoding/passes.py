@@ -156,6 +156,15 @@ class Caching(Protocol[S]):
         """Give a row what was read of a prompt for others, from where it stands on; how many tokens."""
         ...
 
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether a prompt may begin with an answer's tokens as they were drawn, since they have the same bits."""
+        ...
+
+    def keep(self, prefix: S, pages: Sequence[bytes]) -> None:
+        """Keep what a prefix has read for prompts that begin with it; only where answers are kept."""
+        ...
+
     def start(self, prefixes: Sequence[S], room: int) -> PassRows[S]:
         """A row after each of `prefixes`, all of one shape; each will read at most `room` tokens."""
         ...

@@ -112,6 +112,13 @@ class ReadingAhead:
         rows.room -= found
         return found
 
+    @property
+    def keeps_answers(self) -> bool:
+        return self._inner.keeps_answers
+
+    def keep(self, prefix: Any, pages: Sequence[bytes]) -> None:
+        self._inner.keep(prefix, pages)
+
     def start(self, prefixes: Sequence[Any], room: int) -> AheadRows:
         return AheadRows(self._inner.start(prefixes, room), room)
 

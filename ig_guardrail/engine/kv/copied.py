@@ -78,6 +78,7 @@ class Repetition:
     name = "repeat"
     piece = tile = sys.maxsize  # a sliding window is read whole
     shortest = SHORTEST
+    keeps_answers = False
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -94,6 +95,9 @@ class Repetition:
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return 0
+
+    def keep(self, prefix: CopiedPrefix, pages: Sequence[bytes]) -> None:
+        """Nothing is kept."""
 
     def start(self, prefixes: Sequence[CopiedPrefix], room: int) -> CopiedRows:
         counted = _together(prefixes)

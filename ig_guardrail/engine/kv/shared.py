@@ -266,6 +266,16 @@ class Sharing:
     def pages(self, ids: Sequence[int], salt: str) -> Sequence[bytes]:
         return list(page_keys(ids, salt, self.page)) if self._cache.limit else ()
 
+    @cached_property
+    def keeps_answers(self) -> bool:
+        """Found by a trial, when it is first asked for: tokens alone and a few at a time, beside those of a prompt."""
+        each = (2 * SHORTEST, *range(1, SHORTEST))
+        return self._cache.limit > 0 and self.tile == FINE and self._reads_alike(each)
+
+    def keep(self, prefix: SharedPrefix, pages: Sequence[bytes]) -> None:
+        prefix.settle()
+        self._cache.keep(pages[: prefix.reach // self.page], partial(self._page, prefix.trunk))
+
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return self._take(rows, pages[rows.length // self.page :])
 
@@ -278,8 +288,8 @@ class Sharing:
             rows.note(len(found) * self.page)
         return len(found) * self.page
 
-    def _page(self, rows: SharedRows, number: int) -> Tensor:
-        return rows.trunk.copy(number * self.page, (number + 1) * self.page)
+    def _page(self, trunk: Trunk, number: int) -> Tensor:
+        return trunk.copy(number * self.page, (number + 1) * self.page)
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
@@ -295,23 +305,20 @@ class Sharing:
                 branch[:, :, row, :, : prefix.own] = prefix.row
         return SharedRows(first.trunk, first.reach, branch, first.own, count)
 
-    @torch.inference_mode()
     def _is_steady(self) -> bool:
-        """Whether tokens get the same bits in pieces of any length: the last layer reads noise, whole and cut."""
-        depth = len(self._model.layers) - 1
-        if self.device.type != "cpu" or depth < 1:
+        """Whether tokens get the same bits in pieces of any length."""
+        return self._reads_alike((-(-SHORTEST // self.page) * self.page, SHORTEST))
+
+    @torch.inference_mode()
+    def _reads_alike(self, pieces: Sequence[int]) -> bool:
+        """Whether the last layer makes the same of noise in pieces of so many tokens as of all at once."""
+        if self.device.type != "cpu" or len(self._model.layers) < 2:
             return False
-        first = -(-SHORTEST // self.page) * self.page
-        count, seed = first + SHORTEST, torch.Generator().manual_seed(0)
-        noise = torch.randn(1, count, self._model.config.hidden_size, generator=seed)
-        whole, cut = (
-            [self.last_layer(rows, noise[:, start:stop]) for start, stop in ends]
-            for rows, ends in (
-                (self.empty(count), [(0, count)]),
-                (self.empty(count), [(0, first), (first, count)]),
-            )
-        )
-        return torch.equal(torch.cat(whole, dim=1), torch.cat(cut, dim=1))
+        seed = torch.Generator().manual_seed(0)
+        noise = torch.randn(1, sum(pieces), self._model.config.hidden_size, generator=seed)
+        whole, cut = self.empty(sum(pieces)), self.empty(sum(pieces))
+        read = [self.last_layer(cut, piece) for piece in torch.split(noise, list(pieces), dim=1)]
+        return torch.equal(self.last_layer(whole, noise), torch.cat(read, dim=1))
 
     def last_layer(self, rows: SharedRows, states: Tensor) -> Tensor:
         """What the last layer makes of the states of the layer before it, (1, tokens, hidden size)."""
@@ -366,7 +373,7 @@ class Sharing:
             states = {layer: _in_rows(whole.hidden[layer][0, place], rows.count) for layer in one.layers}
             readings.append(PassResult(_in_rows(whole.logits[0, first:stop], rows.count), states))
             first = stop
-            self._cache.keep(one.pages[: rows.length // self.page], partial(self._page, rows))
+            self._cache.keep(one.pages[: rows.length // self.page], partial(self._page, rows.trunk))
         return readings
 
     def _run(

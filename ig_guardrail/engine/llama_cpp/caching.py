@@ -26,6 +26,7 @@ class CellCaching:
     name = "cells"
     piece = 512
     shortest = KERNEL
+    keeps_answers = False  # prompts are read by other kernels
 
     def __init__(self, pool: Pool, prompts: int) -> None:
         """prompts: bytes of prompts that may be kept; none where it matters for bits how a prompt is cut."""
@@ -41,6 +42,9 @@ class CellCaching:
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return self._saved.give(rows.reader, pages) if self._saved is not None and pages else 0
+
+    def keep(self, prefix: Prefix, pages: Sequence[bytes]) -> None:
+        """Nothing is kept."""
 
     def start(self, prefixes: Sequence[Prefix], room: int) -> Rows:
         return Rows(prefixes[0].reader, prefixes, room)
