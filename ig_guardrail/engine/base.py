@@ -192,7 +192,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class AnswerKeeper(Protocol):
-    """An engine whose prompt cache takes answers, too: the next prompt of a conversation then reads what is new alone."""
+    """An engine whose prompt cache takes answers, too: of the next prompt of a conversation it reads what is new."""
 
     def keep(self, node: Node) -> None:
         """Have prompts of the same salt begin with the answer up to `node`, which was delivered.

@@ -99,8 +99,8 @@ def test_answers_of_a_conversation_are_not_read_again_where_that_changes_no_bit(
         made: list[tuple[Node, Node, int]] = []
         for engine in engines:
             root = engine.open(prompt, sampling, (1, 2)).result()
-            (said,) = engine.append([(root, tuple(range(4, 4 + forced)))]).result()
-            (half,) = engine.extend([Draw(said)], tokens // 2).result() if tokens > 1 else (said,)
+            (begun,) = engine.append([(root, tuple(range(4, 4 + forced)))]).result()
+            (half,) = engine.extend([Draw(begun)], tokens // 2).result() if tokens > 1 else (begun,)
             *_, last = engine.extend([Draw(half, candidates)], tokens).result() if half.finish is None else (half,)
             made.append((half, last, engine.tokens_cached(root)))
             engine.keep(last)
