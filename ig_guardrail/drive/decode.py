@@ -19,7 +19,7 @@ from ig_guardrail.drive.run import Run, search_context
 from ig_guardrail.drive.runners import DeadlinePassed, Wait, Waiting
 from ig_guardrail.drive.server import SearchServer
 from ig_guardrail.drive.usage import Usage
-from ig_guardrail.engine.base import AnswerKeeper
+from ig_guardrail.engine.base import AnswerKeeper, Engine
 from ig_guardrail.errors import BudgetTaken, EngineError, GuardrailError, LedgerError
 from ig_guardrail.ledger import LedgerSession
 from ig_guardrail.text.calls import begun_call, parse_message
@@ -72,10 +72,16 @@ def decode(server: SearchServer) -> Waiting[Chunk]:
     except EngineError as error:
         raise generation_failed(error, run, server.usage, server) from error
     record = receipt(run, server.usage, verdict, gate.text, ending.fallbacks, server, message, denied)
-    if ending.outcome == "completed" and isinstance(run.engine, AnswerKeeper):
-        run.engine.keep(gate.tip)
+    if ending.outcome == "completed" and shown == gate.tip.visible and not gate.tip.thought.characters:
+        _keep(run.engine, gate.tip)
     stop = gate.tip.text[gate.tip.visible :] if ending.outcome == "completed" else ""
     return Chunk(said, record, logprobs, cut, stop=stop)
+
+
+def _keep(engine: Engine, node: Node) -> None:
+    """Have the next prompt begin with an answer of which nothing was held back, as a thought or half a call may be."""
+    if isinstance(engine, AnswerKeeper):
+        engine.keep(node)
 
 
 def refuse(run: Run, usage: Usage, reason: str, denied: Sequence[str]) -> Chunk:

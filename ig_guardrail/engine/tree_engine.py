@@ -112,7 +112,7 @@ class TreeEngine(TreeCounts):
 
     def keep(self, node: Node) -> None:
         entry = self._tree.known(node)
-        if entry is not None and self._operations.caching.keeps_answers:
+        if entry is not None:
             self._scheduler.submit(self._operations.keep(entry))
 
     def close(self, node: Node) -> None:

@@ -91,7 +91,7 @@ def test_answers_are_those_of_an_engine_without_a_prompt_cache(
 def test_answers_of_a_conversation_are_not_read_again_where_that_changes_no_bit(
     engines: tuple[TransformersEngine, TransformersEngine], asked: int, turns: list[tuple[int, int, int]]
 ) -> None:
-    """Of each turn: tokens drawn, candidates of its last block, and tokens forced before it."""
+    """Of each turn: tokens drawn, candidates of its last block, and tokens forced before it, beside as many others."""
     ids = tuple(3 + (i * 7) % 20 for i in range(asked))
     salt, before = f"{asked} {turns}", 0
     for tokens, candidates, forced in turns:
@@ -99,7 +99,7 @@ def test_answers_of_a_conversation_are_not_read_again_where_that_changes_no_bit(
         made: list[tuple[Node, Node, int]] = []
         for engine in engines:
             root = engine.open(prompt, sampling, (1, 2)).result()
-            (begun,) = engine.append([(root, tuple(range(4, 4 + forced)))]).result()
+            begun, _ = engine.append([(root, tuple(range(4 + i, 4 + i + forced))) for i in (0, 1)]).result()
             (half,) = engine.extend([Draw(begun)], tokens // 2).result() if tokens > 1 else (begun,)
             *_, last = engine.extend([Draw(half, candidates)], tokens).result() if half.finish is None else (half,)
             made.append((half, last, engine.tokens_cached(root)))

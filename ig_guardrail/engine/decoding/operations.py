@@ -117,7 +117,8 @@ class TreeOperations:
         """Have the next prompt begin with an answer; see `AnswerKeeper.keep`."""
         prompt, node = entry.context.prompt, entry.node
         yield from ()
-        if entry.state is not None and prompt.cache_salt is not None and entry.context.edit is None:
+        usable = self.caching.keeps_answers and prompt.cache_salt is not None and entry.context.edit is None
+        if usable and entry.state is not None:
             pages = self.caching.pages((*prompt.ids, *node.answer_ids()), prompt.cache_salt)
             self.caching.keep(entry.state, pages)
 

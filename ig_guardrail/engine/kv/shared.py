@@ -60,13 +60,31 @@ class SharedPrefix:
     def shape(self) -> Hashable:
         return id(self.trunk), self.reach, self.own
 
+    @property
+    def ended(self) -> bool:
+        """Whether an answer ends here: nothing is drawn behind it, and it is there to be kept for prompts."""
+        return not self.logits.numel()
+
     def can_retreat(self, length: int) -> bool:
-        return self.reach - length <= _SHORT
+        return self.ended or self.reach - length <= _SHORT
 
     def retreat(self, length: int) -> None:
+        """Make way; what an ended answer would copy too much for, it gives up."""
+        if self.reach - length > _SHORT:
+            self.reach, self.row = length, None
+            return
         behind = self.trunk.copy(length, self.reach)
         self.row = behind if self.row is None else torch.cat([behind, self.row], dim=3)
         self.reach = length
+
+    def copy(self, start: int, stop: int) -> Tensor:
+        """Keys and values of tokens that it has read, (layers, 2, key heads, tokens, size)."""
+        far = self.trunk.copy(start, min(stop, self.reach)) if start < self.reach else None
+        if self.row is None or stop <= self.reach:
+            assert far is not None, "tokens were asked for that were not read"
+            return far
+        near = self.row[:, :, :, max(0, start - self.reach) : stop - self.reach].clone()
+        return near if far is None else torch.cat([far, near], dim=3)
 
     def settle(self) -> None:
         """Move what lies in a branch onto the trunk, or onto a copy of it if the trunk goes on otherwise."""
@@ -162,6 +180,8 @@ class SharedRows:
             keys, values = self.trunk.part(layer, self.reach + new)
             return attend_piece(query, keys, values, scale)
         prefix = self.trunk.part(layer, self.reach)
+        if reads_by_token(query[:1], prefix):
+            return self.attend_singly(layer, query, scale)
         pair = self.branch[layer, :, :, :, : self.own + new]
         whole = [
             torch.cat([far.expand(self._count, *far.shape), near], dim=2)
@@ -273,8 +293,7 @@ class Sharing:
         return self._cache.limit > 0 and self.tile == FINE and self._reads_alike(each)
 
     def keep(self, prefix: SharedPrefix, pages: Sequence[bytes]) -> None:
-        prefix.settle()
-        self._cache.keep(pages[: prefix.reach // self.page], partial(self._page, prefix.trunk))
+        self._cache.keep(pages[: (prefix.reach + prefix.own) // self.page], partial(self._page, prefix))
 
     def recall(self, rows: Any, pages: Sequence[bytes]) -> int:
         return self._take(rows, pages[rows.length // self.page :])
@@ -288,8 +307,8 @@ class Sharing:
             rows.note(len(found) * self.page)
         return len(found) * self.page
 
-    def _page(self, trunk: Trunk, number: int) -> Tensor:
-        return trunk.copy(number * self.page, (number + 1) * self.page)
+    def _page(self, read: Trunk | SharedPrefix, number: int) -> Tensor:
+        return read.copy(number * self.page, (number + 1) * self.page)
 
     def start(self, prefixes: Sequence[SharedPrefix], room: int) -> SharedRows:
         first, count = prefixes[0], len(prefixes)
