@@ -117,10 +117,9 @@ class TreeOperations:
         """Have the next prompt begin with an answer; see `AnswerKeeper.keep`."""
         prompt, node = entry.context.prompt, entry.node
         yield from ()
-        usable = self.caching.keeps_answers and prompt.cache_salt is not None and entry.context.edit is None
-        if usable and entry.state is not None:
-            pages = self.caching.pages((*prompt.ids, *node.answer_ids()), prompt.cache_salt)
-            self.caching.keep(entry.state, pages)
+        salt = prompt.cache_salt if self.caching.keeps_answers and entry.context.edit is None else None
+        if salt is not None and entry.state is not None:
+            self.caching.keep(entry.state, self.caching.pages((*prompt.ids, *node.answer_ids()), salt))
 
     def logprobs(self, node: Node, ids: Sequence[int]) -> EngineWork[list[float]]:
         """Log-probability of each of `ids` in turn after `node`, nats."""
