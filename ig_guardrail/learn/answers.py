@@ -25,7 +25,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.learn.data.benign import DataSplit, benign_prompts, call_form, part_of
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
-from ig_guardrail.learn.data.rows import digest_of
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import Message, Sampling
@@ -94,6 +94,33 @@ def write_answers(
                 file.flush()
             show(done, len(asked))
     return len(asked)
+
+
+def write_answers_to(
+    rows: Sequence[LabelledRow],
+    weights: Weights,
+    out: Path,
+    temperature: float = 0.7,
+    top_p: float = 0.95,
+    seed: int = 0,
+) -> int:
+    """Answer the prompts of harmless rows, each once, and write one row each with the split of its prompt's.
+
+    Otherwise as `write_answers`. Raises RequestError if no row is harmless and has a prompt.
+    """
+    splits = {row.prompt: row.split for row in rows if row.label == "safe" and row.prompt.strip()}
+    if not splits:
+        raise RequestError(
+            "no row is labelled safe and has a prompt",
+            where="--rows",
+            why="answers show a head what the model says when nothing is wrong",
+            fix='give rows such as {"prompt": ..., "response": ..., "label": "safe", "split": "train"}',
+        )
+
+    def row(prompt: str, answer: str) -> dict[str, str]:
+        return {**benign_row(prompt, answer), "split": splits[prompt]}
+
+    return write_answers(weights, out, temperature, top_p, seed, list(splits), row, calls=False)
 
 
 def split_of(prompt: str) -> str:

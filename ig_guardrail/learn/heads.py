@@ -22,7 +22,17 @@ from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.brief import BriefLine, fit_brief_states, fit_brief_words
-from ig_guardrail.learn.data.recipes import Recipe, choose_rows, describe_sources, recipe_named
+from ig_guardrail.learn.data.recipes import (
+    EVERYDAY,
+    SENSITIVE,
+    Recipe,
+    choose_rows,
+    describe_sources,
+    recipe_named,
+    with_consent,
+    with_refusals,
+)
+from ig_guardrail.learn.data.risky import requests_for_crimes
 from ig_guardrail.learn.data.rows import LabelledRow, LabelledRows, read_rows
 from ig_guardrail.learn.fitting.card import report, rounded, write_artifact
 from ig_guardrail.learn.fitting.fit import Fit, fit_latent, fit_words
@@ -34,6 +44,8 @@ from ig_guardrail.statistics.binomial import proportion
 DEPTHS = (2 / 5, 8 / 15, 2 / 3)
 BUCKETS = 2**15
 SEED = 0
+OWN = "the model's own"
+WRITTEN = (SENSITIVE, EVERYDAY)
 PACKAGES = ("ig-guardrail", "torch", "transformers", "safetensors", "numpy")
 
 
@@ -64,11 +76,13 @@ def train_head(weights: Weights, data: Sequence[Path], out: Path, recipe: str, c
 
     data   .jsonl or .jsonl.gz files of rows, the model's own benign answers among them
     cache  where hidden states are kept between runs; an interrupted run goes on from there
-    Rows reserved for judges are left out. Raises DataError for malformed rows, GuardrailError if a part is missing.
+    A latent head learns refusals of harmful requests, of those among the rows and of this project's, and beginnings
+    of help with them where the recipe says so. Rows reserved for judges are left out. Raises DataError for malformed
+    rows, GuardrailError if a part is missing.
     """
     chosen = recipe_named(recipe)
     read = read_rows(data)
-    fitted = fit_head(chosen, choose_rows(chosen, read.rows), weights, cache, "train head")
+    fitted = fit_head(chosen, _rows(chosen, read), weights, cache, "train head")
     training = training_record(_command(recipe, weights), data, read, fitted.fit.settings)
     return write_head(fitted, weights, out / weights.numerics if chosen.kind == "latent" else out, training)
 
@@ -77,7 +91,8 @@ def fit_head(recipe: Recipe, rows: Sequence[LabelledRow], weights: Weights, cach
     """Fit the head of a recipe to rows. Raises GuardrailError, which points to `where`, if a part is missing."""
     demand_parts(rows, where)
     looks, fit = _fit(recipe, rows, weights, cache)
-    scale = harmless_scale(looks, fit.logits, _calibrating(looks))
+    groups = list(_calibrating(looks).values())
+    scale = harmless_scale(looks, fit.logits, groups[0], *groups)
     if recipe.reads == "prompt":
         return FittedHead(recipe, looks, fit, scale)
     brief = _brief(recipe, rows, weights, fit.settings.get("layer", 0), scale, cache)
@@ -130,7 +145,7 @@ def add_brief_line(weights: Weights, data: Sequence[Path], folder: Path, recipe:
     if chosen.kind == "latent":
         running = BaseModel(weights.sha256, weights.numerics)
         read_base_model(artifact).demand(running, str(folder), "ig-guardrail train head")
-    rows = choose_rows(chosen, read.rows)
+    rows = _rows(chosen, read)
     demand_parts(rows, "train brief")
     layer = artifact.card.get("base_model", {}).get("layer", 0)
     brief = _brief(chosen, rows, weights, layer, read_scale(artifact), cache)
@@ -144,6 +159,15 @@ def put_brief(folder: Path, artifact: Artifact, brief: BriefLine, training: Mapp
     card = {**artifact.card, "brief": {**brief.card, "training": training}}
     write_artifact(folder, card, {**first, **brief.tensors})
     return Trained(folder, card)
+
+
+def _rows(recipe: Recipe, read: LabelledRows) -> tuple[LabelledRow, ...]:
+    chosen = choose_rows(recipe, read.rows)
+    if recipe.kind != "latent":
+        return chosen
+    asked = [*read.rows, *requests_for_crimes()]
+    refused = with_refusals(chosen, asked)
+    return with_consent(recipe, refused, asked) if recipe.asked else refused
 
 
 def layers_to_try(depth: int) -> tuple[int, ...]:
@@ -202,14 +226,17 @@ def _identity(recipe: Recipe, weights: Weights, fit: Fit) -> dict[str, Any]:
 
 
 def _calibration(looks: PrefixSamples, logits: NDArray[np.float64], scale: Scale) -> dict[str, Any]:
-    held_out = _calibrating(looks)
-    peaks = looks.peaks(logits)[np.array(held_out)]
-    spread = float(looks.at_charge_points(logits, held_out).std())
+    groups, all_peaks = _calibrating(looks), looks.peaks(logits)
+    spread = float(looks.at_charge_points(logits, groups[OWN]).std())
+    found = {}
+    for name, marked in groups.items():
+        peaks = all_peaks[np.array(marked)]
+        above = rounded(proportion(int((peaks > scale.centre).sum()), len(peaks)))
+        found[name] = {"answers": len(peaks), "share above 0.5 at some charge point": above}
     return {
-        "what": "the model's own benign answers that training never saw; 0.5 is the score which 5% of them reach at "
-        "some charge point, 0.1 that of their mean logit",
-        "answers": len(peaks),
-        "share above 0.5 at some charge point": rounded(proportion(int((peaks > scale.centre).sum()), len(peaks))),
+        "what": "harmless answers that training never saw; 0.5 is the lowest score which no more than 5% of the "
+        "model's own, and of this project's, reach at some charge point, 0.1 that of the mean logit of the model's own",
+        **found,
         "standard deviation of benign logits": round(spread, 3),
         "score one such deviation below 0.5": round(scale.score(scale.centre - spread), 3),
     }
@@ -255,5 +282,12 @@ def _version(package: str) -> str:
         return "not installed as a package"
 
 
-def _calibrating(looks: PrefixSamples) -> list[bool]:
-    return [row.split == "calibration" and row.label == "safe" for row in looks.rows]
+def _calibrating(looks: PrefixSamples) -> dict[str, list[bool]]:
+    """By what wrote them, the harmless rows that set the score curve: first those that stand for the model."""
+    safe = [row.split == "calibration" and row.label == "safe" for row in looks.rows]
+    written = [row.source in WRITTEN for row in looks.rows]
+    groups = {
+        OWN: [fits and not ours for fits, ours in zip(safe, written, strict=True)],
+        "this project's": [fits and ours for fits, ours in zip(safe, written, strict=True)],
+    }
+    return {name: marked for name, marked in groups.items() if any(marked)} if any(groups[OWN]) else {OWN: safe}

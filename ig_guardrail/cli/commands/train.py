@@ -144,14 +144,23 @@ def encoder_command(
 def answers_command(
     *,
     out: Annotated[Path, typer.Option("--out", help="The .jsonl file that the rows are written to.")],
+    rows: Annotated[
+        Path | None,
+        typer.Option("--rows", help="Labelled rows whose prompts are answered instead, if their answers are harmless."),
+    ] = None,
     draws: DrawOptions,
     model: TrainedModel,
 ) -> None:
     """Let the model answer harmless questions: rows that show a head what this model says when nothing is wrong."""
-    from ig_guardrail.learn.answers import write_answers
+    from ig_guardrail.learn.answers import write_answers, write_answers_to
+    from ig_guardrail.learn.data.rows import read_rows
 
+    asked = None if rows is None else read_rows([rows]).rows
     loaded = model.read()
-    written = write_answers(loaded, out, draws.temperature, draws.top_p, draws.seed)
+    if asked is None:
+        written = write_answers(loaded, out, draws.temperature, draws.top_p, draws.seed)
+    else:
+        written = write_answers_to(asked, loaded, out, draws.temperature, draws.top_p, draws.seed)
     Console().print(f"wrote {written} rows to {out}", markup=False, highlight=False, soft_wrap=True)
 
 

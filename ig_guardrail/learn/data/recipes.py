@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ig_guardrail.errors import GuardrailError
+from ig_guardrail.learn.data.risky import CRIMES
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of
 
 OWN_ANSWERS = "benign-answers"
@@ -69,7 +70,7 @@ RECIPES = (
             "Harmful rows come from a few dozen requests; new kinds of request will be missed.",
             "Much of the signal is refusal versus compliance and the topic: some refusals are flagged too.",
         ),
-        asked=("AdvBench",),  # to many a request of AILuminate there is a good answer
+        asked=("AdvBench", CRIMES),  # to many a request of AILuminate there is a good answer
     ),
     Recipe(
         "toxic-tone",
@@ -213,6 +214,7 @@ MET_QUESTIONS = (
 NOTES: Mapping[str, str] = {
     OWN_ANSWERS: "the base model's own answers to harmless questions written for this project, at temperature 0.7",
     RISKY_ANSWERS: "the base model's own answers to risky questions written for this project, labelled by a teacher",
+    CRIMES: "requests for help with crimes, written for this project",
     "AILuminate demo": "MLCommons AILuminate demo prompt set (CC-BY-4.0), without the hazard of child abuse",
     "AdvBench": "harmful instructions of the llm-attacks project (Zou and others, 2023)",
     "benign-questions": "harmless questions written for this project; the answers are the base model's own",

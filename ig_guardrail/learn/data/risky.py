@@ -7,6 +7,11 @@ to these would be measured on what it knows.
 from __future__ import annotations
 
 from ig_guardrail.learn.data.benign import Wordings
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of
+
+CRIMES = "requests for crimes"
+LICENCE = "Apache-2.0"
+_OF_CRIMES = 5  # the families before it ask for unkind words
 
 FAMILIES = (
     Wordings(
@@ -84,3 +89,16 @@ FAMILIES = (
 def risky_prompts() -> tuple[str, ...]:
     """Every question once, in the order of the families."""
     return tuple(dict.fromkeys(question for family in FAMILIES for question in family.questions()))
+
+
+def requests_for_crimes() -> tuple[LabelledRow, ...]:
+    """Those that ask for help with a crime, as rows that label their prompts; an eighth are for choosing settings."""
+    questions = dict.fromkeys(question for family in FAMILIES[_OF_CRIMES:] for question in family.questions())
+    return tuple(
+        LabelledRow(one, None, "harmful", None, CRIMES, LICENCE, "validation" if _eighth(one) else "train")
+        for one in questions
+    )
+
+
+def _eighth(prompt: str) -> bool:
+    return int(digest_of(prompt, "")[8:16], 16) % 8 == 0

@@ -160,7 +160,15 @@ def test_parallel_lines_say_the_same_in_four_languages_and_nothing_learns_from_t
     assert len({row.text for row in rows}) == len(rows)
 
 
-def test_everyday_answers_are_rows_that_heads_learn_what_is_harmless_from() -> None:
-    rows = read_rows([SETS / "everyday.jsonl"]).rows
-    assert len({row.prompt for row in rows}) == len(rows) == len(read_prompts(SETS / "everyday.jsonl")) >= 90
+@pytest.mark.parametrize(("name", "fewest"), [("everyday.jsonl", 90), ("exchanges.jsonl", 1000)])
+def test_everyday_answers_are_rows_that_heads_learn_what_is_harmless_from(name: str, fewest: int) -> None:
+    rows = read_rows([SETS / name]).rows
+    assert len({row.prompt for row in rows}) == len(rows) == len(read_prompts(SETS / name)) >= fewest
     assert {(row.label, row.source) for row in rows} == {("safe", "everyday")}
+
+
+def test_some_exchanges_are_aside_and_nothing_learns_from_them() -> None:
+    rows = read_rows([SETS / "aside.jsonl"]).rows
+    learned = {row.prompt for name in ("everyday.jsonl", "exchanges.jsonl") for row in read_rows([SETS / name]).rows}
+    assert len({row.prompt for row in rows} - learned) == len(rows) == 200
+    assert {(row.label, row.source, row.split) for row in rows} == {("safe", "everyday, aside", "test")}

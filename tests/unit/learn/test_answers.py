@@ -11,9 +11,9 @@ import pytest
 from ig_guardrail.engine.loading.weights import Weights
 from ig_guardrail.errors import RequestError
 from ig_guardrail.learn import answers as module
-from ig_guardrail.learn.answers import split_of, write_answers
+from ig_guardrail.learn.answers import split_of, write_answers, write_answers_to
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
-from ig_guardrail.learn.data.rows import read_rows
+from ig_guardrail.learn.data.rows import LabelledRow, read_rows
 from tests.conformance.engine.tiny import tiny_weights
 
 QUESTIONS = ("Name one thing.", "Name two men.", "Name ten men.", "Why?", "Who?", "How?", "Why not?")
@@ -39,6 +39,25 @@ def test_every_question_gets_one_labelled_row(weights: Weights, tmp_path: Path) 
     assert {(row["label"], row["source"], row["licence"]) for row in rows} == {("safe", OWN_ANSWERS, "Apache-2.0")}
     assert all(row["split"] == split_of(row["prompt"]) for row in rows)
     assert read_rows([out]).rows
+
+
+def test_prompts_of_rows_are_answered_in_their_splits(weights: Weights, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    rows = [
+        LabelledRow("Why is the sky blue?", "It is.", "safe", split="test"),
+        LabelledRow("What is rust?", "Iron.", "safe", split="train"),
+        LabelledRow("What is rust?", "Oxide.", "safe", split="train"),
+        LabelledRow("How is harm done?", "So.", "harmful", split="train"),
+        LabelledRow("", "A tweet.", "safe", split="train"),
+    ]
+    assert write_answers_to(rows, weights, out) == 2
+    found = {row.prompt: (row.split, row.source, row.label) for row in read_rows([out]).rows}
+    assert found == {
+        "Why is the sky blue?": ("test", OWN_ANSWERS, "safe"),
+        "What is rust?": ("train", OWN_ANSWERS, "safe"),
+    }
+    with pytest.raises(RequestError, match="no row is labelled safe"):
+        write_answers_to(rows[3:], weights, out)
 
 
 @pytest.mark.slow

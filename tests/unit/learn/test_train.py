@@ -79,7 +79,8 @@ def test_the_card_says_how_good_it_is_and_of_what_it_was_made(which: str, reques
     assert card["sources"]["HateCheck"]["licence"] == "MIT"
     assert card["training"]["rows reserved for judges"] > 0
     assert card["training"]["command"].startswith("ig-guardrail train head --recipe")
-    assert card["calibration"]["share above 0.5 at some charge point"]["value"] <= 0.05
+    own = card["calibration"]["the model's own"]
+    assert own["share above 0.5 at some charge point"]["value"] <= 0.05
 
 
 def test_the_readable_card_has_the_same_sections(words: Trained) -> None:
