@@ -35,6 +35,7 @@ TAKEN: Mapping[str, Path] = {  # under benchmarks/out, and where the documents h
     "domains.json": RESULTS / "domains.json",
     "asked.json": RESULTS / "asked.json",
     "brief.json": RESULTS / "brief.json",
+    "kinds.json": RESULTS / "kinds.json",
     "lessons.json": RESULTS / "lessons.json",
     "server.json": RESULTS / "server.json",
     "sizing.json": RESULTS / "sizing.json",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sections.cards import calibrated, judge, shared
 from sections.comparison import CHOSEN_BY, against_rollback, compared
-from sections.domains import domains
+from sections.domains import stopped
 from sections.encoders import asked, brief, lessons, tongues, tried_in_tongues
 from sections.house import house, layers
 from sections.ledgers import charges
@@ -25,7 +25,7 @@ Sections: TypeAlias = Mapping[str, Section]
 DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "benchmarks.md": {"bounds": bounded, "quality": quality, "bench": bench},
     ROOT / "docs" / "choosing.md": {
-        "domains": domains,
+        "domains": stopped("domains"),
         "tuning": compared("tuning", CHOSEN_BY),
         "words": compared("words", CHOSEN_BY),
     },
@@ -33,6 +33,7 @@ DOCUMENTS: Mapping[Path, Sections] = {
         "brief": brief,
         "calibrated": calibrated,
         "judge": judge,
+        "kinds": stopped("kinds"),
         "shared": shared,
         "tongues": tongues,
     },
