@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from sections.cards import calibrated, judge, shared
 from sections.comparison import CHOSEN_BY, against_rollback, compared
-from sections.domains import stopped
+from sections.domains import harmless, stopped
 from sections.encoders import asked, brief, lessons, tongues, tried_in_tongues
 from sections.house import house, layers
 from sections.ledgers import charges
@@ -61,5 +61,5 @@ DOCUMENTS: Mapping[Path, Sections] = {
     ROOT / "docs" / "budgets.md": {"budget": budget},
     ROOT / "docs" / "first-hour.md": {"first-hour": first_hour},
     ROOT / "docs" / "architecture.md": {"house": house, "layers": layers},
-    ROOT / "README.md": {"second": second_in_short, "abroad": abroad, "products": in_short},
+    ROOT / "README.md": {"second": second_in_short, "abroad": abroad, "harmless": harmless, "products": in_short},
 }

@@ -8,6 +8,28 @@ from sections.cells import figure, table
 from sections.results import Section, read_result
 
 
+HARMFUL = "help with harm (JailbreakBench)"
+HARMLESS = (
+    "everyday, by this project",
+    "the same on law, health, arms, police",
+    "sensitive matters, by this project",
+    "Alpaca's",
+    "Dolly's",
+)
+
+
+def harmless(results: Path) -> str:
+    """What the default policy finds and stops beside the embedded model, in one sentence."""
+    figures = read_result(results, "kinds")["figures"]
+    found = {row["title"]: row for row in figures if (row["part"], row["name"]) == ("default", "any")}
+    shares = [found[kind]["value"] for kind in HARMLESS]
+    return (
+        f"Beside the embedded model `default` finds {figure(found[HARMFUL], '.0%')} of the help with harm among JailbreakBench's"
+        f" answers, and stops {min(shares):.0%} to {max(shares):.0%} of harmless ones on everyday and sensitive matters, Alpaca's and"
+        " Dolly's among them ([kind by kind](docs/cost-models.md#the-packaged-ones))."
+    )
+
+
 def stopped(name: str) -> Section:
     """The section of a result: a line for each kind of text, a column for each policy."""
 
