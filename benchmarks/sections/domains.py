@@ -7,7 +7,6 @@ from pathlib import Path
 from sections.cells import figure, table
 from sections.results import Section, read_result
 
-
 HARMFUL = "help with harm (JailbreakBench)"
 HARMLESS = (
     "everyday, by this project",
@@ -24,9 +23,9 @@ def harmless(results: Path) -> str:
     found = {row["title"]: row for row in figures if (row["part"], row["name"]) == ("default", "any")}
     shares = [found[kind]["value"] for kind in HARMLESS]
     return (
-        f"Beside the embedded model `default` finds {figure(found[HARMFUL], '.0%')} of the help with harm among JailbreakBench's"
-        f" answers, and stops {min(shares):.0%} to {max(shares):.0%} of harmless ones on everyday and sensitive matters, Alpaca's and"
-        " Dolly's among them ([kind by kind](docs/cost-models.md#the-packaged-ones))."
+        f"Beside the embedded model `default` finds {figure(found[HARMFUL], '.0%')} of the help with harm among"
+        f" JailbreakBench's answers, and stops {min(shares):.0%} to {max(shares):.0%} of harmless ones on everyday and"
+        " sensitive matters, Alpaca's and Dolly's among them ([kind by kind](docs/cost-models.md#the-packaged-ones))."
     )
 
 
