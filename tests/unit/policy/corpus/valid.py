@@ -156,7 +156,7 @@ def _entries(place: Place) -> Iterator[tuple[str, str]]:
     if section is None or not isinstance(table, yaml.MappingNode) or not table.value:
         return
     written = {key.value for key, _ in table.value}
-    for name, field in section.fields.items():
+    for name, field in section.fields.items() if "preset" not in written else ():  # it has defaults of its own
         if name not in written and field.default is not None and not field.computed:
             yield "default written out", with_entry(place.text, table, f"{name}: {_as_yaml(field)}")[0]
     if section.notes:
