@@ -145,7 +145,7 @@ def add_brief_line(weights: Weights, data: Sequence[Path], folder: Path, recipe:
     if chosen.kind == "latent":
         running = BaseModel(weights.sha256, weights.numerics)
         read_base_model(artifact).demand(running, str(folder), "ig-guardrail train head")
-    rows = _rows(chosen, read)
+    rows = choose_rows(chosen, read.rows)
     demand_parts(rows, "train brief")
     layer = artifact.card.get("base_model", {}).get("layer", 0)
     brief = _brief(chosen, rows, weights, layer, read_scale(artifact), cache)

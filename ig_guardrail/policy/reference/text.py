@@ -154,7 +154,7 @@ says the same words is charged for them.
 
 The packaged cost models were made for English answers, so they dislike many refusals that people find friendly. Of 24
 that were written as a support team would (`benchmarks/refusals.yaml`: six each in English, German, French and
-Spanish), 11 (English 3, German 1, French 3, Spanish 4) start under `default`, and none under `strict`. The script
+Spanish), 16 (English 3, German 3, French 4, Spanish 6) start under `default`, and 2 under `strict`. The script
 `benchmarks/refusals.py` says why for each.
 
 ## Policies that extend others

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 TEXTS = yaml.safe_load((ROOT / "benchmarks" / "refusals.yaml").read_text(encoding="utf-8"))
 LANGUAGES = ("en", "de", "fr", "es")
 PLACES = ("", "-AT", "-BE", "-CH", "-LU", "-US")  # tags of their own for six texts in one language
-PASS = {"default": 11, "strict": 0}  # as docs/policy.md states it
+PASS = {"default": 16, "strict": 2}  # as docs/policy.md states it
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
