@@ -71,7 +71,8 @@ def processors(results: Path) -> str:
     """What has a bound, on the processor of the other tables and on one with AMX."""
     here = [row for name in ("bench", "prompts") for row in read_result(results, name)["figures"] if row["bound"]]
     there = {row["name"]: row for row in read_result(results, "bench-amx")["figures"]}
-    lines = [(f"{row['part']}: {row['title']}", row["bound"], _told(row), _told(there[row["name"]])) for row in here]
+    both = [row for row in here if row["name"] in there]
+    lines = [(f"{row['part']}: {row['title']}", row["bound"], _told(row), _told(there[row["name"]])) for row in both]
     return table(("", "bound", "without AMX", "with AMX"), lines)
 
 

@@ -131,6 +131,7 @@ def talk(stage: Stage, salt: str) -> tuple[float, float]:
         node = opened[0]
         while node.finish is None:
             (node,) = stage.engine.extend([Draw(node)], BLOCK).result()
+        stage.engine.keep(node)
         stage.engine.close(opened[0])
         said.append(Message("assistant", node.text))
     alone = replace(prompt, cache_salt=None)
