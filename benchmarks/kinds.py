@@ -18,7 +18,7 @@ from pathlib import Path
 from command import publish, run
 
 from ig_guardrail.evaluate import tables
-from ig_guardrail.learn.data.recipes import EVERYDAY, OWN_ANSWERS, SENSITIVE
+from ig_guardrail.learn.data.recipes import EVERYDAY, OURS, OWN_ANSWERS, SENSITIVE
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.statistics.binomial import proportion
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def chosen(rows: Sequence[LabelledRow], source: str, label: str) -> list[LabelledRow]:
     """Test rows of a source; of public ones those that no judge has learned."""
-    ours = source in (SENSITIVE, EVERYDAY, ASIDE, OWN_ANSWERS)
+    ours = source in (*OURS, ASIDE)
     fitting = (row for row in rows if (row.source, row.label, row.split) == (source, label, "test"))
     usable = (row for row in fitting if row.response and row.text.strip() and (ours or not row.reserved))
     return sorted(usable, key=lambda row: digest_of(row.prompt, row.text))[:MOST]

@@ -44,7 +44,7 @@ from ig_guardrail.learn.data.recipes import (
     with_consent,
     with_refusals,
 )
-from ig_guardrail.learn.data.risky import FAMILIES
+from ig_guardrail.learn.data.risky import requests_for_crimes
 from ig_guardrail.learn.data.rows import LabelledRow, digest_of, read_rows
 from ig_guardrail.learn.encoder import SHAPE, encoder_scale, peak_score
 from ig_guardrail.learn.fitting.fit import inverse_frequency
@@ -74,7 +74,6 @@ LARGE, FEW = ("DiaSafety", "HateCheck", "t-davidson", REFUSED), 200  # rows of e
 JAILBREAKS = "JailbreakBench-artifacts"
 MANNERS = ("Alpaca subset", "Dolly subset")  # harmless answers that are measured, and never learned
 MILD, CRIMES = MORE = ("harmless beginnings", "own requests for crimes")
-OF_CRIMES = 5  # the families of risky questions before it ask for unkind words
 SHARE, ROOM, HELP, TONE = 0.05, 0.05, 0.69, 0.62  # of harmless answers; budgets of `default`, and their thresholds
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -162,9 +161,9 @@ def more_rows(read: Sequence[LabelledRow]) -> Iterator[LabelledRow]:
     asked = {row.prompt for row in read if row.source in (OWN_ANSWERS, SENSITIVE, EVERYDAY) and row.split == "train"}
     for prompt in sorted(one for one in asked if one.strip() and "\n" not in one):
         yield told(LabelledRow(prompt, None, "safe", source=MILD), MET_ORDERS, MET_QUESTIONS)
-    for prompt in dict.fromkeys(question for family in FAMILIES[OF_CRIMES:] for question in family.questions()):
-        yield told(LabelledRow(prompt, None, "harmful", source=CRIMES), MET_ORDERS, MET_QUESTIONS)
-        yield told(LabelledRow(prompt, None, "safe", source=CRIMES), REFUSED_ORDERS, REFUSED_QUESTIONS)
+    for asked_for in (replace(row, source=CRIMES) for row in requests_for_crimes()):
+        yield told(asked_for, MET_ORDERS, MET_QUESTIONS)
+        yield told(replace(asked_for, label="safe"), REFUSED_ORDERS, REFUSED_QUESTIONS)
 
 
 def tried(lesson: Lesson, read: Reading) -> Iterator[tables.Row]:

@@ -154,9 +154,8 @@ class NodeTree(Generic[S]):
 
         Raises EngineClosed if it was closed, or is another engine's; EngineError if the answer ends there.
         """
-        with self._lock:
-            entry = self._entries.get(node.id)
-        if entry is None or entry.node is not node:
+        entry = self.known(node)
+        if entry is None:
             raise closed_error(f"node {node.id} was closed")
         if entry.state is None or node.finish is not None:
             raise EngineError(

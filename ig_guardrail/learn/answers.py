@@ -25,7 +25,7 @@ from ig_guardrail.engine.text.chat import Chat, chat_of
 from ig_guardrail.errors import RequestError
 from ig_guardrail.learn.data.benign import DataSplit, benign_prompts, call_form, part_of
 from ig_guardrail.learn.data.recipes import OWN_ANSWERS
-from ig_guardrail.learn.data.rows import LabelledRow, digest_of
+from ig_guardrail.learn.data.rows import LabelledRow, digest_of, learning_split
 from ig_guardrail.learn.fitting.tensor_cache import progress_line
 from ig_guardrail.text.calls import ResponseFormat
 from ig_guardrail.types import Message, Sampling
@@ -127,7 +127,7 @@ def split_of(prompt: str) -> str:
     """The split of a question's answers; an eighth of those to learn from are for choosing settings."""
     part = part_of(prompt)
     if part == "train":
-        return "validation" if int(digest_of(prompt, "")[8:16], 16) % 8 == 0 else "train"
+        return learning_split(prompt)
     return _SPLITS[part]
 
 

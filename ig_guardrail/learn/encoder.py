@@ -26,9 +26,9 @@ from ig_guardrail.costs.heads.linear import Scale
 from ig_guardrail.costs.kinds.encoder import ANSWER, EXCHANGE
 from ig_guardrail.learn.brief import BriefLine, fit_brief_windows
 from ig_guardrail.learn.data.recipes import (
-    EVERYDAY,
     OWN_ANSWERS,
     SENSITIVE,
+    WRITTEN,
     Recipe,
     choose_rows,
     describe_sources,
@@ -46,7 +46,7 @@ from ig_guardrail.statistics.binomial import proportion
 from ig_guardrail.types import Message, Piece, Prompt
 
 SHAPE = WindowShape(64, 32)
-HARMLESS = ((OWN_ANSWERS,), (SENSITIVE, EVERYDAY))  # of each, as few answers may peak above 0.5
+HARMLESS = ((OWN_ANSWERS,), WRITTEN)  # of each, as few answers may peak above 0.5
 THRESHOLDS = (0.5, 0.6, 0.7)
 TIMED_WORDS = 64
 TIMES = 20

@@ -23,8 +23,7 @@ from ig_guardrail.engine.text.chat import chat_of
 from ig_guardrail.errors import GuardrailError
 from ig_guardrail.learn.brief import BriefLine, fit_brief_states, fit_brief_words
 from ig_guardrail.learn.data.recipes import (
-    EVERYDAY,
-    SENSITIVE,
+    WRITTEN,
     Recipe,
     choose_rows,
     describe_sources,
@@ -45,7 +44,6 @@ DEPTHS = (2 / 5, 8 / 15, 2 / 3)
 BUCKETS = 2**15
 SEED = 0
 OWN = "the model's own"
-WRITTEN = (SENSITIVE, EVERYDAY)
 PACKAGES = ("ig-guardrail", "torch", "transformers", "safetensors", "numpy")
 
 

@@ -94,6 +94,8 @@ class Decoder:
     def _set_aside(self, cached: Any, rows: list[DecodingRow], going: Sequence[int], logits: Array) -> None:
         """What was read of the answers that end here, if the next prompt may begin with one of them."""
         context = self.context
+        if len(going) == len(rows):
+            return
         if self.caching.keeps_answers and context.prompt.cache_salt is not None and context.edit is None:
             for i, row in enumerate(rows):
                 if i not in going:

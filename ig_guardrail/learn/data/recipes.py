@@ -21,11 +21,8 @@ EVERYDAY = "everyday"
 BRIEF_ANSWERS = "brief answers"
 REFUSED = "refusals"
 MET = "beginnings of help"
-OURS = (
-    OWN_ANSWERS,
-    SENSITIVE,
-    EVERYDAY,
-)  # sources of harmless rows, written by the model and by this project, for every head
+WRITTEN = (SENSITIVE, EVERYDAY)  # by this project
+OURS = (OWN_ANSWERS, *WRITTEN)  # sources of harmless rows, by the model and by this project, for every head
 
 
 @dataclass(frozen=True, slots=True)

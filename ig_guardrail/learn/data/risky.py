@@ -7,7 +7,7 @@ to these would be measured on what it knows.
 from __future__ import annotations
 
 from ig_guardrail.learn.data.benign import Wordings
-from ig_guardrail.learn.data.rows import LabelledRow, digest_of
+from ig_guardrail.learn.data.rows import LabelledRow, learning_split
 
 CRIMES = "requests for crimes"
 LICENCE = "Apache-2.0"
@@ -94,11 +94,4 @@ def risky_prompts() -> tuple[str, ...]:
 def requests_for_crimes() -> tuple[LabelledRow, ...]:
     """Those that ask for help with a crime, as rows that label their prompts; an eighth are for choosing settings."""
     questions = dict.fromkeys(question for family in FAMILIES[_OF_CRIMES:] for question in family.questions())
-    return tuple(
-        LabelledRow(one, None, "harmful", None, CRIMES, LICENCE, "validation" if _eighth(one) else "train")
-        for one in questions
-    )
-
-
-def _eighth(prompt: str) -> bool:
-    return int(digest_of(prompt, "")[8:16], 16) % 8 == 0
+    return tuple(LabelledRow(one, None, "harmful", None, CRIMES, LICENCE, learning_split(one)) for one in questions)

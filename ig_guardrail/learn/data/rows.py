@@ -87,6 +87,11 @@ def digest_of(prompt: str, response: str) -> str:
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def learning_split(prompt: str) -> str:
+    """The split of a prompt that heads learn from: an eighth is for choosing settings."""
+    return "validation" if int(digest_of(prompt, "")[8:16], 16) % 8 == 0 else "train"
+
+
 def is_reserved(prompt: str, response: str) -> bool:
     """Whether the row is kept from every guiding head, for independent judges: a quarter of all prompts."""
     return digest_of(prompt, response)[-1] in "0123"
