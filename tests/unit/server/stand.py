@@ -7,6 +7,7 @@ waits until someone writes to the pipe in the folder.
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ class Gated(LetterCost):
 
 def main(folder: Path) -> None:
     logging.basicConfig(level=logging.WARNING)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests themselves run under `nohup`
     policy = toy_policy([toy_budget("per-tenant", scope="tenant", budget=100.0)])
     rail = guardrail(
         letters((0, 1, 0)), policy, {"level": Gated(folder / "pipe")}, ledger=SQLiteLedger(folder / "ledger")
